@@ -25,6 +25,7 @@ from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
 from precisionflow.models.attention.lowerings import Lowering, Values
 from precisionflow.models.attention.lowerings.head_by_head import Side, made
 from precisionflow.models.attention.priors.padding import Present
+from precisionflow.models.numerics import at_least_float32
 
 ENTRIES = 2**22
 """Numbers of gathered keys that are held at once."""
@@ -230,7 +231,7 @@ class ExpandingPosterior(Posterior):
         return Grown(torch.cat(windows).view(shape), torch.cat(log_q).view(shape), self.places)
 
     def _grow(self, look: "_Looked", rows: Int[Tensor, "rows"]) -> tuple[Tensor, Tensor]:
-        window, log_q = torch.zeros_like(rows), self.queries.new_zeros(len(rows))
+        window, log_q = torch.zeros_like(rows), at_least_float32(self.queries.new_zeros(len(rows)))
         going, available = torch.arange(len(rows), device=rows.device), look.available[rows]
         scores, seen = look.near(rows), 0
         while len(going):

@@ -12,7 +12,7 @@ from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.log_prior import LogPrior, blocks_of
 from precisionflow.models.attention.lowerings import Lowering, Values
 from precisionflow.models.attention.lowerings.head_by_head import Side, made
-from precisionflow.models.numerics import outside_autocast
+from precisionflow.models.numerics import in_dtype_of, outside_autocast
 
 Weights = Float[Tensor, "batch heads queries keys"]
 
@@ -47,7 +47,8 @@ class IndependentPosterior(Posterior):
 
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
         def of_block(rows: slice, columns: slice) -> Tensor:
-            return self._weights(rows, columns) @ values[:, :, columns].to(self.queries.dtype)
+            weights = in_dtype_of(self._weights(rows, columns), self.queries)
+            return weights @ values[:, :, columns].to(self.queries.dtype)
 
         return torch.cat(
             [checkpoint(of_block, rows, columns, use_reentrant=False) for rows, columns in self._blocks()],
@@ -66,7 +67,8 @@ class IndependentPosterior(Posterior):
     def _weights(self, rows: slice, columns: slice) -> Weights:
         queries, keys = self.queries[:, :, rows], self.keys[:, :, columns]
         with outside_autocast(queries.device):
-            prior = self.prior.block(rows, columns, device=queries.device, dtype=queries.dtype)
+            potentials = self.lowering.log_potentials(queries, keys)
+            prior = self.prior.block(rows, columns, device=queries.device, dtype=potentials.dtype)
             open_keys = prior.isfinite().sum(-1, keepdim=True).clamp(min=1)
-            log_odds = self.log_odds.to(queries.dtype) - open_keys.log() + prior
-            return (self.lowering.log_potentials(queries, keys) + log_odds).sigmoid()
+            log_odds = self.log_odds.to(prior.dtype) - open_keys.log() + prior
+            return (potentials + log_odds).sigmoid()

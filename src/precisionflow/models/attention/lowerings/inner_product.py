@@ -23,6 +23,7 @@ from precisionflow.models.attention.lowerings import (
     blockwise,
     flex,
 )
+from precisionflow.models.numerics import at_least_float32, in_dtype_of
 
 WHOLE = 2**18
 """Entries of a prior that is made as a whole; a larger one is made by blocks."""
@@ -38,13 +39,14 @@ class InnerProduct:
     learned of. Others go by blocks of queries, each with the keys that its prior lets it reach: a window costs what it
     visits. So do, on a CPU, keys that are wider than the values, as its fused kernel takes one width and zeros behind
     the values cost more. FlexAttention takes all but the dot product without a prior where a GPU is given bfloat16.
+    Log potentials and priors are float32 at least: in bfloat16 they are those that a kernel keeps to itself.
     """
 
     narrow: int = 0
     """How many of the last channels are single numbers beside vectors: their products are never taken in bfloat16."""
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
-        return queries @ keys.transpose(-1, -2)
+        return at_least_float32(queries) @ at_least_float32(keys).transpose(-1, -2)
 
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
@@ -66,14 +68,23 @@ class InnerProduct:
                 return found
         values = values.to(queries.dtype)
         if queries.device.type == "cpu" and keys.shape[-1] != values.shape[-1]:
-            return blockwise.expectation(self.block, queries, keys, values, prior)
+            return self._by_blocks(queries, keys, values, prior)
         if not prior.factors:
             return _fused(queries, keys, values, is_causal=prior.causal)
         rows, columns = queries.shape[-2], keys.shape[-2]
         if prior.learned or rows * columns > WHOLE:
-            return blockwise.expectation(self.block, queries, keys, values, prior)
-        log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
+            return self._by_blocks(queries, keys, values, prior)
+        least = torch.float32 if queries.device.type == "cpu" else queries.dtype
+        log_prior = prior.matrix(
+            rows, columns, device=queries.device, dtype=torch.promote_types(least, queries.dtype)
+        )
         return _fused(queries, keys, values, attn_mask=log_prior)
+
+    def _by_blocks(
+        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+    ) -> Float[Tensor, "batch heads queries width"]:
+        sides = at_least_float32(queries), at_least_float32(keys), at_least_float32(values)
+        return in_dtype_of(blockwise.expectation(self.block, *sides, prior), queries)
 
     def score(self, queries: Queries, keys: Keys) -> Score:
         """The channels that are vectors, and the others."""
