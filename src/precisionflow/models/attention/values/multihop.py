@@ -11,9 +11,9 @@ from precisionflow.models.attention.values.neighbour import Neighbour
 class Multihop(Neighbour):
     """(P + P^2 + ... + P^h) V x, the parameters of one layer (Singh & Buckley 2023, sections 5.1 and 7.3).
 
-    The edge of each token is drawn from its own posterior, independently of the others'. What a token offers are
-    a_0 = V x, a_1 = a_0 + P a_0, ..., a_(h - 1) = a_0 + P a_(h - 2), side by side. The result is P a_(h - 1):
-    h averages, no matrix.
+    The edge of each token is drawn from its own posterior, independently of the others'. Tokens that attend to each
+    other add up P V x, P (P V x), ... What a token offers to others are a_0 = V x, a_1 = a_0 + P a_0, ...,
+    a_(h - 1) = a_0 + P a_(h - 2), side by side; they get P a_(h - 1). Either way h averages, no matrix.
     """
 
     def __init__(self, width: int, *, heads: int, hops: int) -> None:
