@@ -74,6 +74,27 @@ def test_a_truncation_keeps_the_most_probable_and_nothing_twice(scale, seed):
     assert (p.mul(kept).sum(-1) - p.masked_fill(~kept, 2).amin(-1) < 0.7).all()
 
 
+@pytest.mark.parametrize("equal", [3, 7, 10, 49, 200])
+def test_of_equal_tokens_the_fewest_that_are_enough_are_kept(equal):
+    """Sums of rounded shares are a little below and above whole multiples of a share."""
+    logs = row(*[1 / equal] * equal)
+    for fewest in range(1, equal + 1):
+        assert TopP(fewest / equal)(logs).isfinite().sum() == fewest
+
+
+@pytest.mark.parametrize("p", [5e-324, 1e-300, 1e-13])
+def test_of_any_share_one_token_is_kept(p):
+    assert TopP(p)(row(*P)).isfinite().sum() == 1
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 2.3e-308, 1e-300])
+def test_the_least_temperatures_draw_the_most_probable(temperature):
+    logs = torch.randn(7, 200, generator=torch.Generator().manual_seed(0)).double().log_softmax(-1)
+    for truncations in ((), (TopP(0.8), MinP(0.1)), (TopK(3),)):
+        drawn = Sampled(temperature, truncations)(logs, torch.linspace(0, 0.999, 7).double())
+        assert drawn.tolist() == logs.argmax(-1).tolist()
+
+
 def test_frequencies_are_the_probabilities():
     """Evenly spaced uniform numbers give each token its share, to one part in as many numbers as there are."""
     count = 10_000

@@ -9,10 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int, Int32
 from torch import Tensor
+from torch.nn.functional import pad
 
 LogProbabilities = Float64[Tensor, "rows vocabulary"]
 UNIFORM_BITS = 52
 """Bits of a uniform number; one more, and its product with a sum of probabilities could be rounded up to that sum."""
+
+ROUNDING = 1e-12
+"""Share of p that a sum of probabilities may fall short of it."""
 
 
 class Choice(Protocol):
@@ -55,7 +59,8 @@ class TopP:
 
     def __call__(self, log_probabilities: LogProbabilities) -> LogProbabilities:
         ordered, order = log_probabilities.softmax(-1).sort(dim=-1, descending=True, stable=True)
-        enough = ordered.cumsum(-1) - ordered >= self.p
+        before = pad(ordered.cumsum(-1)[:, :-1], (1, 0))
+        enough = before >= self.p * (1 - ROUNDING)
         dropped = torch.zeros_like(enough).scatter(-1, order, enough)
         return log_probabilities.masked_fill(dropped, float("-inf"))
 
@@ -93,7 +98,7 @@ class Sampled:
 
     def kept(self, log_probabilities: LogProbabilities) -> LogProbabilities:
         """Logarithms of what is drawn from, up to a constant of each row: -inf where a token is left out."""
-        left = log_probabilities / self.temperature
+        left = (log_probabilities - log_probabilities.amax(-1, keepdim=True)) / self.temperature
         for truncation in self.truncations:
             left = truncation(left)
         return left
