@@ -1,10 +1,17 @@
 """Priors over edges."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from precisionflow.config.base import Config, Count, Positive, Whole
+from precisionflow.config.base import NUMBER, Config, Count, Whole
+
+MOST_BLOCKS = 2**13
+"""Blocks of positions that a graph tells apart: its mask, blocks by blocks, is then 64 MiB."""
+Slope = Annotated[float, Field(gt=0, le=1e30), NUMBER]
+"""Its products with distances are numbers of float32."""
+Hyper = Annotated[float, Field(gt=0, le=1e8), NUMBER]
+"""Differences of logarithms of its gamma function are known to 1e-6."""
 
 
 class EdgePrior(Config):
@@ -65,6 +72,16 @@ class Graph(EdgePrior):
     size: Count = 1
     """Positions in a row that one end of an edge stands for: the edges are those of a block mask."""
 
+    @model_validator(mode="after")
+    def _its_mask_fits(self) -> Self:
+        farthest = max(self.edges, key=max)
+        if max(farthest) >= MOST_BLOCKS:
+            raise ValueError(
+                f"model.attention.prior.edges: {list(farthest)} is past the {MOST_BLOCKS} blocks that a graph tells "
+                "apart; leave it out, or give blocks of a larger model.attention.prior.size"
+            )
+        return self
+
     @property
     def causal(self) -> bool:
         return all(key < query or (key == query and self.size == 1) for query, key in self.edges)
@@ -90,7 +107,7 @@ class Decay(EdgePrior):
     """An edge is the less probable the farther apart its tokens stand, by a fixed slope of every head."""
 
     kind: Literal["decay"] = "decay"
-    slopes: tuple[Positive, ...] | None = None
+    slopes: tuple[Slope, ...] | None = None
     """Fall of the log prior a token, for each head; none: 2^(-8 h / heads) of head h = 1, 2, ..."""
 
 
@@ -109,8 +126,8 @@ class Geometric(EdgePrior):
     """
 
     kind: Literal["geometric"] = "geometric"
-    alpha: Positive = 1.0
-    beta: Positive = 16.0
+    alpha: Hyper = 1.0
+    beta: Hyper = 16.0
 
     @property
     def causal(self) -> bool:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config.agents import MOST_POLICIES, Agent
 from precisionflow.config.allocation import Budgeted, PatchReader
-from precisionflow.config.attention import first_without_a_key
+from precisionflow.config.attention import StatedPrecision, first_without_a_key
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.drawn_tables import MovingTarget
@@ -77,8 +77,13 @@ def every_query_has_a_key(experiment: "Experiment") -> None:
 def parts_of_attention_fit(experiment: "Experiment") -> None:
     if not isinstance(experiment.model, Transformer):
         return
-    attention = experiment.model.attention
+    attention, width = experiment.model.attention, experiment.model.width
     edges, value = attention.edges, attention.value
+    if isinstance(attention.potential, StatedPrecision) and (attention.potential.rank or 0) > width:
+        raise ValueError(
+            f"model.attention.potential.rank {attention.potential.rank} is above model.width {width}, where a map "
+            "needs no rank; lower it or leave it out"
+        )
     for field, part, where, kind, fitting in (
         ("potential", attention.potential, "edges", edges.kind, edges.potentials),
         ("prior", attention.prior, "edges", edges.kind, edges.priors),
