@@ -297,6 +297,32 @@ def test_the_target_is_the_last_column_that_may_be_one(tmp_path, case) -> None:
     prepare([resolved(found.task)], out=tmp_path / "out")
 
 
+@pytest.mark.parametrize("kind", ["regression", "classification", "sequence_classification"])
+def test_test_rows_that_stand_in_the_training_part_are_counted_and_told(tmp_path, kind) -> None:
+    names = {"regression": ["wood", "width", "y"], "classification": ["width", "wood"]}.get(
+        kind, ["note", "wood"]
+    )
+    plain = FRAME[names]
+    plain.to_csv(tmp_path / "t.csv", index=False)
+    assert "training part too" not in "".join(describe_file(tmp_path / "t.csv").problems)
+    pd.concat([plain.head(20)] * 8).to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.problems[-1].startswith(
+        f"{tmp_path / 't.csv'}: 16 of 16 test rows stand in the training part too; remove rows that stand there twice"
+    )
+    assert found.task is not None
+    assert found.task["kind"] == kind
+    prepare([resolved(found.task)], out=tmp_path / "out")
+    (card,) = (tmp_path / "out").rglob("dataset.json")
+    assert found.problems[-1] in json.loads(card.read_text())["notes"]
+    halves = pd.concat(
+        [plain.head(60), plain.head(60).assign(**{names[-1]: plain[names[-1]].to_numpy()[:60][::-1]})]
+    )
+    halves.to_csv(tmp_path / "t.csv", index=False)
+    told = "training part too" in "".join(describe_file(tmp_path / "t.csv").problems)
+    assert told is (kind != "regression")
+
+
 def test_a_class_of_one_row_is_told_and_another_target_taken(tmp_path) -> None:
     table = FRAME[["dry", "wood"]].assign(last=["once", *["often", "seldom"] * 60][:ROWS])
     table.to_csv(tmp_path / "t.csv", index=False)

@@ -189,12 +189,12 @@ def _tried(found: Description) -> Description:
         return found
     with TemporaryDirectory() as folder:
         try:
-            open_task(_TASK.validate_python(found.task), 0).write(Path(folder))
+            prepared = open_task(_TASK.validate_python(found.task), 0).write(Path(folder))
         except ValidationError as error:
             return replace(found, task=None, said=str(error.errors()[0]["msg"]))
         except ValueError as error:
             return replace(found, task=None, said=str(error))
-    return found
+    return replace(found, problems=(*found.problems, *prepared.repeats))
 
 
 def _beginning(file: TableInFile) -> tuple[pa.Table, bool, dict[str, Described]]:

@@ -34,6 +34,8 @@ class Prepared:
     form: Form | None = None
     notes: tuple[str, ...] = ()
     """What was read off the source or done to it, for the user to know."""
+    repeats: tuple[str, ...] = ()
+    """What to say of test rows that stand in the training part too."""
 
 
 @dataclass(frozen=True)

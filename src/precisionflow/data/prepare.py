@@ -119,7 +119,7 @@ def _fill(
         standardisation=prepared.standardisation,
         features=prepared.features,
         target=prepared.target,
-        notes=prepared.notes,
+        notes=(*prepared.notes, *prepared.repeats),
         vocabulary=prepared.vocabulary,
         sizes=prepared.sizes,
         classes=prepared.classes,

@@ -15,6 +15,7 @@ from precisionflow.config.tasks import Classification, Images
 from precisionflow.data.classes import Labels, check_classes
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files, rows_file
+from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
 from precisionflow.data.sources.table_file import open_class_file
 from precisionflow.data.table import Columns, Table
@@ -78,7 +79,9 @@ def write_classes(
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array([classes.index(name) if name in classes else len(classes) for name in every])
     strange = np.array(sorted(set(labels) - set(known)), dtype=np.int64)
-    _write(table, columns, folder, parts=parts, strange=strange, place=place, standardisation=standardisation)
+    repeats = _write(
+        table, columns, folder, parts=parts, strange=strange, place=place, standardisation=standardisation
+    )
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
@@ -88,6 +91,7 @@ def write_classes(
         columns=columns.inputs,
         form=table.form,
         notes=(*table.notes, *columns.notes),
+        repeats=repeats.told(table.origin),
     )
 
 
@@ -100,27 +104,31 @@ def _write(
     strange: Int[np.ndarray, "rows"],
     place: Int[np.ndarray, "every"],
     standardisation: Standardisation,
-) -> None:
+) -> Repeats:
     """Stream the rows into the files of their parts, and those of `strange` classes, if any, into one of their own.
 
-    `place` is the index of each of all classes among those that are learned.
+    Returns the rows that stand there twice. `place` is the index of each of all classes among those that are learned.
     """
+    repeats = Repeats()
     with part_files(folder, table.schema) as append, ExitStack() as apart:
-        wanted: list[tuple[np.ndarray, Callable[[pa.Table], None]]] = [
-            (rows, partial(append, part)) for part, rows in parts.items()
+        wanted: list[tuple[np.ndarray, Callable[[pa.Table], None], Part | None]] = [
+            (rows, partial(append, part), part) for part, rows in parts.items()
         ]
         if len(strange):
             unknown = rows_file(PreparedSplit(folder).unknown, table.schema)
-            wanted.append((strange, apart.enter_context(unknown)))
+            wanted.append((strange, apart.enter_context(unknown), None))
         for start, batch in numbered(columns):
-            for rows, to in wanted:
+            for rows, to, part in wanted:
                 inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
                     values[:, -1] = place[values[:, -1].astype(int)]
+                    if part is not None:
+                        repeats.see(part, values)
                     standardised = standardisation.standardise(values)
                     check_near(standardised, values, columns=columns, rows=inside, table=table)
                     to(rows_table(inside, standardised, table=table))
+    return repeats
 
 
 def _parts(

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from precisionflow.config.tasks import Regression
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.tables import open_table
 from precisionflow.data.standardisation import SCALE_OF_A_CONSTANT, Moments, is_scale
 from precisionflow.data.table import Batch, Columns, Table
@@ -42,12 +43,14 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Pr
     parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.cut.test)}
     columns = table.columns(train)
     standardisation = fit_standardisation(columns, train, origin=table.origin)
+    repeats = Repeats()
     with part_files(folder, table.schema) as append:
         for start, batch in numbered(columns):
             for part, rows in parts.items():
                 inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
+                    repeats.see(part, values)
                     standardised = standardisation.standardise(values)
                     check_near(standardised, values, columns=columns, rows=inside, table=table)
                     append(part, rows_table(inside, standardised, table=table))
@@ -59,6 +62,7 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Pr
         columns=columns.inputs,
         form=table.form,
         notes=(*table.notes, *columns.notes),
+        repeats=repeats.told(table.origin),
     )
 
 

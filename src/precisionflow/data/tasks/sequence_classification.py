@@ -16,6 +16,7 @@ from precisionflow.data.cuts import random_validation
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.overlap import Overlap, Words
 from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.table_rows import OpenedFiles, open_files
 from precisionflow.data.tokens import Bag, Tokeniser, fitted, restored
 from precisionflow.records.cards import Vocabulary
@@ -75,7 +76,7 @@ def write_sequences(
         tokeniser = _fitted(task, training)
     except ValueError as error:
         raise ValueError(f"{opened.main.path}: {error}") from None
-    cut = _write(opened, labels, part_of, folder, task=task, tokeniser=tokeniser)
+    cut, repeats = _write(opened, labels, part_of, folder, task=task, tokeniser=tokeniser)
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         features=task.texts,
@@ -88,6 +89,7 @@ def write_sequences(
             *_cut(opened, cut, task.context),
             *_left_out(opened, int((part_of < 0).sum())),
         ),
+        repeats=repeats.told(str(opened.main.path)),
     )
 
 
@@ -99,9 +101,9 @@ def _write(
     *,
     task: SequenceClassification,
     tokeniser: Tokeniser,
-) -> int:
-    """Write the rows of every part, some at a time; how many were longer than the context."""
-    cut = 0
+) -> tuple[int, Repeats]:
+    """Write the rows of every part, some at a time: (how many were longer than the context, texts that stand twice)."""
+    cut, repeats = 0, Repeats()
     held: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
     with part_files(folder, SEQUENCES) as append:
         for (row, texts, _), number, code in zip(_rows(opened, task), part_of, labels.codes, strict=True):
@@ -112,6 +114,7 @@ def _write(
             except ValueError as error:
                 raise ValueError(f"{opened.row(row)}: {error}") from None
             cut += length_of(texts, task=task, tokeniser=tokeniser) > task.context
+            repeats.see_texts(PARTS[number], texts)
             rows = held[PARTS[number]]
             rows.append((row, bags, int(code)))
             if len(rows) == CHUNK:
@@ -119,7 +122,7 @@ def _write(
                 rows.clear()
         for part, rows in held.items():
             append(part, _table(rows))
-    return cut
+    return cut, repeats
 
 
 def _cut(opened: OpenedFiles, count: int, context: int) -> Iterator[str]:
