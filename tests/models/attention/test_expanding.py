@@ -13,6 +13,7 @@ from precisionflow.config import attention as config
 from precisionflow.models.attention import expanding
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.expanding import Expanding
+from precisionflow.models.attention.geometric_series import Beyond
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.priors.geometric import Geometric
 from precisionflow.models.attention.priors.padding import padding
@@ -140,7 +141,7 @@ def test_q_begins_at_the_mean_of_its_hyper_prior(ratio):
 @pytest.mark.parametrize("rest", [0, 1, 7, 2000])
 def test_the_part_of_the_series_behind_a_window_is_its_sum(ratio, rest):
     log_q = torch.tensor([-math.log1p(ratio)])
-    found = expanding._Beyond.of(log_q, first=4, available=torch.tensor([4 + rest]))
+    found = Beyond.of(log_q, first=4, available=torch.tensor([4 + rest]))
     distances = torch.arange(4, 4 + rest).double()
     masses = distances * log_q.double()
     torch.testing.assert_close(

@@ -13,7 +13,6 @@ on. A window that holds all keys gives the updates without truncation.
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, pad
 
 from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.geometric_series import Beyond
 from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
 from precisionflow.models.attention.lowerings import Lowering, Values
 from precisionflow.models.attention.lowerings.head_by_head import Side, made
@@ -35,8 +35,6 @@ NEAR = 64
 """Nearest keys whose log potentials are made by blocks of as many queries: a product of matrices, nothing gathered."""
 GROWTH = 4
 """A window grows by a part of itself, one in so many, where that is more than a step."""
-SERIES = 0.1
-"""Largest |x| whose 1 / (e^x - 1) is taken from its series: four terms leave 1e-13 out, where the poles cost digits."""
 
 Scores = Float[Tensor, "rows window"]
 
@@ -74,12 +72,12 @@ class Expanding:
         for _ in range(self.updates):
             log_q = _log_mean(alpha, beta).to(usual.dtype)
             log_joint = scores + distance * log_q[:, None]
-            beyond = _Beyond.of(log_q, first=scores.shape[1], available=available)
+            beyond = Beyond.of(log_q, first=scores.shape[1], available=available)
             log_seen, within = _seen(log_joint, distance)
             unseen = (usual + beyond.log_mass - torch.logaddexp(log_seen, usual + beyond.log_mass)).exp()
             alpha, beta = alpha + 1, beta + torch.lerp(within, beyond.distance, unseen)
         log_q = _log_mean(alpha, beta).to(usual.dtype)
-        log_tail = usual + _Beyond.of(log_q, first=scores.shape[1], available=available).log_mass
+        log_tail = usual + Beyond.of(log_q, first=scores.shape[1], available=available).log_mass
         log_seen = (scores + distance * log_q[:, None]).logsumexp(-1)
         return log_q, (log_tail - torch.logaddexp(log_seen, log_tail)).exp()
 
@@ -108,36 +106,6 @@ def _usual(scores: Scores) -> Float[Tensor, "rows"]:
     mean = below.sum(-1) / others
     variance = (torch.linalg.vecdot(below, below) / others - mean.square()).clamp(min=0)
     return torch.where(best[:, 0].isfinite(), best[:, 0] + mean + variance / 2, 0.0)
-
-
-class _Beyond(NamedTuple):
-    """The part of a geometric series behind a window."""
-
-    log_mass: Float[Tensor, "rows"]
-    """log sum of q^k over the distances k from the window's end on; -inf where there is none."""
-    distance: Float[Tensor, "rows"]
-    """Their mean k."""
-
-    @classmethod
-    def of(cls, log_q: Float[Tensor, "rows"], *, first: int, available: Int[Tensor, "rows"]) -> "_Beyond":
-        rest = (available - first).clamp(min=0).to(log_q.dtype)
-        end = rest * log_q
-        log_mass = first * log_q + rest.log() + _mean_power(end).log() - _mean_power(log_q).log()
-        passed = _less_pole(log_q) - rest * _less_pole(end)
-        return cls(log_mass, first + passed)
-
-
-def _mean_power(x: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
-    """(e^x - 1) / x, the mean of e^t over t from 0 to x; 1 at 0."""
-    return torch.where(x == 0, 1.0, torch.expm1(x) / torch.where(x == 0, 1.0, x))
-
-
-def _less_pole(x: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
-    """1 / (e^-x - 1) + 1 / x for x <= 0, whose poles at 0 cancel: there the beginning of its series."""
-    near, square = x.abs() < SERIES, x.square()
-    far = torch.where(near, -1.0, x)
-    series = -0.5 - x / 12 * (1 - square / 60 * (1 - square / 42))
-    return torch.where(near, series, 1 / torch.expm1(-far) + 1 / far)
 
 
 @dataclass(frozen=True)
