@@ -496,6 +496,57 @@ def test_names_that_a_spreadsheet_lacks_are_proposed(line: Line, tmp_path, names
     assert line.fails("describe", path).startswith(f"{path}: {said}")
 
 
+def test_a_line_break_in_a_cell_between_tabs_is_told_with_the_quotes_to_state(line: Line, tmp_path) -> None:
+    path = tmp_path / "t.tsv"
+    for rows in ('1\t"two\nlines"\t4\n', '1\t4\t"two\nlines"\n'):
+        path.write_text("a\tb\tc\n" + "1\t2\t3\n2\t3\t1\n" * 9 + rows)
+        said = line.fails("describe", path)
+        assert "line 20 has 2 cells" in said or "line 21 has 1 cell" in said
+        assert (
+            "state --form 'quotes=double' where cells stand in quotation marks, or give every row as many"
+            in said
+        )
+        assert line("describe", path, "--form", "quotes=double").code == 0
+
+
+ERRORS = [
+    "#NV",
+    "#DIV/0!",
+    "#WERT!",
+    "#VALUE!",
+    "#ZAHL!",
+    "#NUM!",
+    "#BEZUG!",
+    "#REF!",
+    "#NAME?",
+    "#NULL!",
+    "#N/A",
+]
+
+
+def test_errors_of_a_spreadsheet_are_missing_values(tmp_path) -> None:
+    table = FRAME[["width", "y"]].astype(str)
+    table.loc[range(len(ERRORS)), "width"] = ERRORS
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["form"] == {"missing": sorted(ERRORS)}
+    assert [column.missing for column in found.columns] == [len(ERRORS), 0]
+
+
+def test_what_is_printed_of_columns_stands_in_one_line_each(line: Line, tmp_path) -> None:
+    table = FRAME[["y"]].assign(**{"two\nlines": cycled("a\nb", "c"), "at": cycled("9:58", "10:05", "23:00")})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = line("describe", tmp_path / "t.csv").out
+    assert [row.split("  ")[1] for row in out.splitlines()[3:6]] == ["y", r"'two\nlines'", "at"]
+    assert r"2 levels: 'a\nb' (60), c (60)" in out
+    assert "9:58 to 23:00" in out
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n")
+    assert ", 1 row, 2 columns" in line("describe", tmp_path / "t.csv").out
+    (tmp_path / "t.csv").write_text("a,y\n" + '"1,14,690",2\n2,3\n' * 9)
+    assert "replace it by one without marks between thousands" in line("describe", tmp_path / "t.csv").out
+
+
 def test_a_number_that_may_stand_for_a_missing_value_is_told(tmp_path) -> None:
     rows = [f"{i},{-999 if i % 4 == 0 else i / 2},{-99 if i % 4 else -5}" for i in range(1, 41)]
     (tmp_path / "t.csv").write_text("\n".join(["a,y,z", *rows]))

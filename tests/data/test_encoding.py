@@ -99,7 +99,7 @@ def test_levels_and_medians_are_those_of_the_training_rows(regression, tmp_path)
     median = known["width"].median()
     assert card.columns[0] == NumberInput(name="width", fill=median, indicator=True)
     assert (
-        f"column 'width': 2 empty cells become the median {median:g}, beside them the feature 'width is missing'"
+        f"column 'width': 2 missing values become the median {median:g}, beside them the feature 'width is missing'"
         in lines
     )
     places = {name: place for place, name in enumerate(card.features)}
@@ -124,7 +124,8 @@ def test_rows_with_empty_cells_may_be_left_out_before_the_cut(regression, tmp_pa
     assert sorted(rows) == [i for i in range(ROWS) if i not in (3, 20, 31)]
     assert sum(card.rows.values()) == 47
     assert (
-        lines[0] == "3 of 50 rows are left out for an empty cell, row 3 (counted from 0, column 'wood') first"
+        lines[0]
+        == "3 of 50 rows are left out for a missing value, row 3 (counted from 0, column 'wood') first"
     )
 
 

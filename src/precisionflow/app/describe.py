@@ -7,6 +7,7 @@ from precisionflow.config.load import form_of, remedies_as_options
 from precisionflow.config.yaml12 import write_yaml
 from precisionflow.data.describe import describe_file
 from precisionflow.data.described import Described
+from precisionflow.data.readers.mistakes import in_one_line
 
 HEADER = ("column", "kind", "missing", "holds")
 
@@ -30,7 +31,7 @@ def described(path: Path, *, target: str | None, form: Sequence[str]) -> str:
 
 
 def _table(columns: Sequence[Described]) -> str:
-    rows = [HEADER, *((c.name, c.kind, str(c.missing), c.holds) for c in columns)]
+    rows = [HEADER, *((in_one_line(c.name), c.kind, str(c.missing), c.holds) for c in columns)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADER) - 1)]
     return "\n".join(
         "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])

@@ -168,9 +168,11 @@ def _describe_table(file: TableInFile, target: str | None, form: FileForm | None
     task, said, left_out = _task(file, columns, chosen, form)
     if task is not None and target is None:
         said += ", the last column that may be a target; name another with --target"
-    counted = f"{rows.num_rows} rows" if whole else f"the first {rows.num_rows} rows"
+    counted = f"{'' if whole else 'the first '}{rows.num_rows} {'row' if rows.num_rows == 1 else 'rows'}"
     problems = [problem for column in columns for problem in _problems(column, target=column.name == target)]
-    summary = f"{CALLED[file.form.kind]}, {counted}, {len(columns)} columns"
+    summary = (
+        f"{CALLED[file.form.kind]}, {counted}, {len(columns)} {'column' if len(columns) == 1 else 'columns'}"
+    )
     return Description(summary, columns, (*file.notes, *problems, *left_out), task, said), whole
 
 

@@ -29,8 +29,8 @@ from precisionflow.data.readers.cells import (
     numbers_of,
     texts_of,
 )
-from precisionflow.data.readers.mistakes import has_unit, is_signed
-from precisionflow.data.readers.moments import formats_of
+from precisionflow.data.readers.mistakes import has_unit, in_one_line, is_signed
+from precisionflow.data.readers.moments import formats_of, moment_of
 
 SHORT = 40
 """Characters of the longest level."""
@@ -237,7 +237,8 @@ def _found(name: str, cells: pa.ChunkedArray, place: Place, filled: Mapping[str,
 def _days(days: Float[np.ndarray, "rows"], filled: Mapping[str, int], written: str | None) -> str:
     """Range of dates, or of times of a day."""
     if written is not None and "%d" not in written:
-        return f"{min(filled)} to {max(filled)}"
+        first, last = (pick(filled, key=lambda cell: str(moment_of(cell, written))) for pick in (min, max))
+        return f"{first} to {last}"
     low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
     return f"{low} to {high}"
 
@@ -265,5 +266,5 @@ def _mixed(error: str, filled: Mapping[str, int], place: Place) -> str | None:
 
 def _levels(filled: Mapping[str, int]) -> str:
     shown = sorted(filled, key=lambda cell: (-filled[cell], cell))[:4]
-    listed = ", ".join(f"{cell[:SHORT]} ({filled[cell]})" for cell in shown)
+    listed = ", ".join(f"{in_one_line(cell[:SHORT])} ({filled[cell]})" for cell in shown)
     return f"{len(filled)} levels: {listed}" + (", ..." if len(filled) > 4 else "")

@@ -264,7 +264,7 @@ def _fitted(
                 "0 in all features" if isinstance(column, OneHotInput) else f"the median {update['fill']:g}"
             )
             beside = f", beside them the feature '{column.name} is missing'" if update["indicator"] else ""
-            notes.append(f"{where}: {seen.missing} empty cells become {became}{beside}")
+            notes.append(f"{where}: {seen.missing} missing values become {became}{beside}")
     return column.model_copy(update=update), tuple(notes)
 
 

@@ -137,7 +137,7 @@ CELLS = {
     '"1.234,5"': "'1.234,5' is no number; replace it by one without marks between thousands",
     '"0,5"': "'0,5' is no number; replace its comma by a point, or state task.source.form: {decimal:",
     '"0,512.5"': "'0,512.5' is no number; replace it by one without marks between thousands",
-    '"1,23,456"': "'1,23,456' is no number; replace it or remove its row",
+    '"1,23,456"': "'1,23,456' is no number; replace it by one without marks between thousands",
     "5%": "'5%' is no number; replace it by the number without its sign, in all rows in the same unit",
     "−5": "'−5' is no number; replace its minus sign by a hyphen",
     "NA": "'NA' is no number; replace the missing value or remove its row, or name it in task.source.form.missing",

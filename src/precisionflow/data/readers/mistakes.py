@@ -16,8 +16,11 @@ _MISSING = (
     "replace the missing value or remove its row, or name it in task.source.form.missing and say what becomes of it in "
     "task.source.missing"
 )
-SAYS_MISSING = re.compile(r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\.")
-"""Cells that often say that a value is missing."""
+SAYS_MISSING = re.compile(
+    r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\."
+    r"|#(nv|div/0!|wert!|value!|zahl!|num!|bezug!|ref!|name\?|null!)"
+)
+"""Cells that often say that a value is missing, those of a spreadsheet's errors among them."""
 _DIGITS = r"[0-9][0-9.,' \u00a0\u202f]*"
 _SIGNED = (
     (rf"\(?[-+]?{_DIGITS}[%‰]\)?", _UNIT),
@@ -40,6 +43,11 @@ _MISTAKES = (
 def shortened(text: str) -> str:
     """The beginning of a text, for messages."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def in_one_line(text: str) -> str:
+    """A text as it is, or with escapes where it holds a line break or another character that shows nothing."""
+    return text if text.isprintable() else repr(text)
 
 
 def remedy_of(cell: str, marks: Marks) -> str | None:
@@ -79,6 +87,6 @@ def _of_marks(marks: Marks) -> Iterator[tuple[str, str]]:
         f'replace its {theirs} by a {ours}, or state task.source.form: {{decimal: "{other}"}}',
     )
     yield (
-        r"[-+]?[0-9]{1,3}([_'’ ,.][0-9]{3})+([.,][0-9]*)?",
+        r"[-+]?[0-9]{1,3}([_'’ ,.][0-9]{2,3})*[_'’ ,.][0-9]{3}([.,][0-9]*)?",
         "replace it by one without marks between thousands",
     )

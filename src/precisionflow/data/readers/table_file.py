@@ -264,6 +264,9 @@ def _ragged(path: Path, form: Form) -> str | None:
                     remedy = "give every row as many cells as there are columns"
                     if any("\n" in cell for cell in cells):
                         remedy = f"close its quotation mark, or {remedy}"
+                    elif not quoted and any(cell[:1] == '"' or cell[-1:] == '"' for cell in cells):
+                        stated = "task.source.form: {quotes: double}"
+                        remedy = f"state {stated} where cells stand in quotation marks, or {remedy}"
                     return f"{path}: line {begun} has {count_of(len(cells))}, the header {width}: {shown!r}; {remedy}"
                 begun = reader.line_num + form.skip_lines + 1
         except (csv.Error, UnicodeDecodeError):

@@ -220,7 +220,7 @@ class _Dropped:
         if self.row is None:
             return ()
         return (
-            f"{self.file.path}: {rows - used} of {rows} rows are left out for an empty cell, row {self.row} (counted "
+            f"{self.file.path}: {rows - used} of {rows} rows are left out for a missing value, row {self.row} (counted "
             f"from 0, column {self.name!r}) first",
         )
 
