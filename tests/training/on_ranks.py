@@ -18,13 +18,14 @@ from rules_of_tests import SeveralSteps
 from torch import distributed as dist
 from torch import nn
 
-from precisionflow.config import Experiment, resolve
+from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.inference.predictive_coding import generative
 from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.layout import TrainedCell, cell_folder, data_folder
 from precisionflow.results.lifetime import leave
 from precisionflow.training import train as verb
 from precisionflow.training.batches import part_batches
+from precisionflow.training.divergence import DivergedError
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.population import CellOf, Single
@@ -224,6 +225,25 @@ def failing_cell(tree: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, 
     return {"failed cell": told, "running modules": running, "weights beside a failed cell": weights}
 
 
+def diverging(tree: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """What every rank is told of an attention so cold that no first loss is finite."""
+    cold = overlay(tree, {"model.attention.temperature": 1e-50})
+    told: dict[str, Any] = {}
+    real = verb._process_group
+    verb._process_group = lambda *_: contextlib.nullcontext(ranks)  # type: ignore[assignment]
+    try:
+        for stage, stages in ((1, 1), (3, 1), (0, 2)):
+            of_ranks = {"kind": "deepspeed", "ranks": 2, "zero_stage": stage, "pipeline_stages": stages}
+            experiment = resolve(cold | {"engine": of_ranks})
+            try:
+                verb.train(experiment, data=folder / "data", out=folder / f"cold {stage}")
+            except DivergedError as error:
+                told[f"diverged {stage}"] = of_every_rank(str(error), ranks)
+    finally:
+        verb._process_group = real
+    return told
+
+
 def agreements(tree: dict[str, Any], data: Path, ranks: Ranks) -> dict[str, Any]:
     """Case -> what every rank is told of what one of them, or all, met."""
     found: dict[str, Any] = {
@@ -308,6 +328,7 @@ def main(folder: Path) -> None:
             engine.close()
     if ranks.count == 2:
         results |= agreements(tree, folder / "data", ranks) | failing_cell(tree, folder, ranks)
+        results |= diverging(tree, folder, ranks)
     if ranks.count == 1:
         data = folder / "data"
         results["refused"] = [

@@ -16,8 +16,8 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, checkpoint_folder
 from precisionflow.results.locks import exclusive
+from precisionflow.training.divergence import DivergedError
 from precisionflow.training.engines.torch_engine import Torch
-from precisionflow.training.loop import DivergedError
 from precisionflow.training.train import train
 
 STEPS, CHECKPOINT_EVERY = 12, 5

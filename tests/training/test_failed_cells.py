@@ -12,7 +12,7 @@ from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.failures import failure_of, parted, remove_failures
 from precisionflow.results.layout import Results, cell_folder, cell_folders
 from precisionflow.training import train as stage
-from precisionflow.training.loop import DivergedError
+from precisionflow.training.divergence import DivergedError
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.train import train
 
@@ -67,13 +67,13 @@ def test_a_training_that_diverges_is_the_result_of_its_cell(tmp_path: Path) -> N
                 "default",
                 "train",
             )
-            assert card.cause.startswith("validation loss is ")
+            assert card.cause.startswith("training loss is not finite at step ")
     assert kept(WILD, results) == []
 
 
 def test_without_being_asked_for_it_ends_the_stage(tmp_path: Path) -> None:
     prepare([WILD], out=tmp_path / "data")
-    with pytest.raises(DivergedError, match="validation loss is"):
+    with pytest.raises(DivergedError, match="training loss is not finite"):
         train(WILD, data=tmp_path / "data", out=tmp_path / "model")
     assert not cell_folder(tmp_path / "model", 0, 0).exists()
 
@@ -81,7 +81,7 @@ def test_without_being_asked_for_it_ends_the_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "of_one", "of_two"),
     [
-        (DivergedError("loss"), True, True),
+        (DivergedError("loss", network=0, step=None, found="", left=""), True, True),
         (Unsettled("rose"), True, True),
         (ValueError("rows"), True, False),
         (OSError("disk"), False, False),

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,8 +23,8 @@ from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.batches import part_batches
 from precisionflow.training.checkpoint import Checkpoints
+from precisionflow.training.divergence import DivergedError
 from precisionflow.training.engines.engine import Engine
-from precisionflow.training.loop import DivergedError
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.monitored import AttentionRow, Monitored, SettlingRow
@@ -193,7 +193,7 @@ def test_without_patience_the_last_weights_are_kept(diabetes, tmp_path):
 def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
     with pytest.raises(
         ValueError,
-        match=r"^validation loss is (inf|nan) at step \d+ of seed 0, split 0; lower training.* "
+        match=r"^training loss is not finite at step \d+ of seed 0, split 0; lower training.* "
         r"\(first output that is not finite: (layers\.0|readout|the loss).*; last finite validation: none; "
         r"no checkpoint\)$",
     ) as caught:
@@ -234,9 +234,10 @@ class Scripted:
 
     measures: ClassVar[tuple[str, ...]] = ("train_loss",)
 
-    def __init__(self, losses: Sequence[Sequence[float]]) -> None:
-        """`losses[network][validation]`."""
+    def __init__(self, losses: Sequence[Sequence[float]], broken: Mapping[int, int]) -> None:
+        """`losses[network][validation]`; `broken`: network -> step from which its training losses are none."""
         self.losses = losses
+        self.broken = broken
         self.count = len(losses)
         self.networks = list(range(self.count))
         self.seen = 0
@@ -249,8 +250,11 @@ class Scripted:
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         self.advanced.append((first, last))
-        for _ in range(first, last):
-            interval.add(torch.tensor([[float(network)] for network in self.networks]), seconds=0.0)
+        for step in range(first, last):
+            each = [
+                n if step + 1 < self.broken.get(n, last + 1) else math.nan for n in map(float, self.networks)
+            ]
+            interval.add(torch.tensor(each)[:, None], seconds=0.0)
 
     def validate(self, going: torch.Tensor) -> torch.Tensor:
         assert len(going) == len(self.networks)
@@ -272,7 +276,7 @@ class Scripted:
     def attended(self, step: int) -> list[list[AttentionRow]]:
         return [[AttentionRow(step, 0, 1, 2, 3, 0.5, 0.25)] for _ in self.networks]
 
-    def not_finite(self, place: int) -> str:
+    def not_finite(self, place: int, *, step: int | None) -> str:  # noqa: ARG002
         return f"layer of {self.networks[place]}"
 
     def leave(self, gone: torch.Tensor) -> None:
@@ -295,10 +299,15 @@ class Scripted:
 
 
 def train_scripted(
-    losses: Sequence[Sequence[float]], folder: Path, standing: Standing | None = None, **training: Any
+    losses: Sequence[Sequence[float]],
+    folder: Path,
+    standing: Standing | None = None,
+    *,
+    broken: Mapping[int, int] | None = None,
+    **training: Any,
 ) -> tuple[Scripted, Standing, dict[int, list[int]]]:
     """The engine, where its training stands at the end, and step -> networks that were reported."""
-    engine, told = Scripted(losses), {}
+    engine, told = Scripted(losses, broken or {}), {}
     assert isinstance(engine, Engine)
     standing = train_networks(
         engine,
@@ -361,6 +370,40 @@ def test_the_network_whose_loss_is_no_number_is_named(value, tmp_path):
         r"a checkpoint of step 28 is in .*\)$",
     ):
         train_scripted(losses, tmp_path, steps=40, validate_every=10, patience=1)
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 11, 17, 20, 21, 40])
+def test_the_step_whose_training_loss_is_first_not_finite_is_named(step, tmp_path):
+    """Two networks break, and the loop looks after steps 8, 10, 16, 20, 24 and so on."""
+    good = (step - 1) // 10 * 10
+    last = f"step {good}; a checkpoint of step {good // 8 * 8} is in .*" if good else "none; no checkpoint"
+    remedy = "no step was taken before it: .*" if step == 1 else "lower training.learning_rate"
+    with pytest.raises(
+        DivergedError,
+        match=rf"^training loss is not finite at step {step} of network 1; {remedy} "
+        rf"\(first output that is not finite: layer of 1; last finite validation: {last}\)$",
+    ):
+        train_scripted(
+            [[1.0] * 4] * 3,
+            tmp_path,
+            steps=40,
+            validate_every=10,
+            checkpoint_every=8,
+            broken={1: step, 2: step + 1},
+        )
+
+
+def test_a_network_that_has_stopped_may_break_as_it_likes(tmp_path):
+    """One of ten, which stays with those that go on; checkpoints are written meanwhile."""
+    falling = [10.0 - n for n in range(4)]
+    losses = [falling] * 9 + [[1.0, 2.0, math.nan, math.nan]]
+    engine, standing, _ = train_scripted(
+        losses, tmp_path, steps=40, validate_every=10, patience=1, broken={9: 21}
+    )
+    assert engine.left == [list(range(10))]
+    assert (standing.outcomes[9].loss, standing.outcomes[9].steps) == (1.0, 20)
+    assert all(math.isfinite(value) for of in standing.outcomes for _, _, value in of.history)
+    assert Standing.read(tmp_path / "step-36").outcomes[9].history == standing.outcomes[9].history
 
 
 def test_means_of_an_interval_are_of_the_networks_that_are_left(tmp_path):

@@ -135,3 +135,32 @@ def test_means_are_over_ranks_too_and_a_share_is_what_every_rank_goes_on_with():
     again, seconds = shared.means(Ranks())
     assert torch.equal(again, means)
     assert seconds == 2.25
+
+
+class Beside(Ranks):
+    """The first of two ranks, the other of which met its first loss that is not finite after two steps."""
+
+    def greatest(self, value: int) -> int:
+        return max(value, -2)
+
+
+@pytest.mark.parametrize(
+    ("step", "ranks", "found"), [(1, Ranks(), 1), (3, Ranks(), 3), (1, Beside(), 1), (3, Beside(), 2)]
+)
+def test_steps_are_counted_up_to_the_first_loss_that_is_not_finite_on_a_rank(step, ranks, found):
+    """The steps before a checkpoint count as well; another measure does not."""
+    losses = torch.ones(4, 2, 2)
+    losses[step:, 1, 0] = torch.tensor([torch.inf, -torch.inf, torch.nan])[: 4 - step]
+    losses[0, 0, 1] = torch.nan
+    interval = Interval(torch.zeros(2, 2, dtype=torch.float64))
+    apart = [Interval.empty(1, 2), Interval.empty(1, 2)]
+    for each in losses:
+        interval.add(each, seconds=0.0)
+        for of, values in zip(apart, each, strict=True):
+            of.add(values[None], seconds=0.0)
+    assert interval.finite_steps(ranks)[1] == found
+    assert interval.finite_steps(Ranks()) == [4, step]
+    later = Interval(torch.zeros(2, 2, dtype=torch.float64), steps=5)
+    later.add_side_by_side(apart)
+    assert later.finite_steps(Ranks()) == [9, 5 + step]
+    assert later.steps == 9

@@ -1,5 +1,7 @@
 """The training loop of every engine: steps, validation, early stopping, checkpoints, progress."""
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from precisionflow.config.training import Training
 from precisionflow.training.checkpoint import Checkpoints
+from precisionflow.training.divergence import check_training, diverged
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.schedule import (
@@ -28,10 +31,6 @@ Report = Callable[[int, Sequence[int], Measured], None]
 """(step, indices of the networks, what was measured of each): called on the first rank at every validation."""
 
 
-class DivergedError(ValueError):
-    """A loss that is not finite: every rank meets it at the same step."""
-
-
 def train(
     engine: Engine,
     standing: Standing,
@@ -47,23 +46,26 @@ def train(
 
     `names` are those of the networks in messages. DivergedError with the `remedy` for a loss that is not finite.
     """
+    stated = functools.partial(
+        diverged, engine, standing, training=training, checkpoints=checkpoints, names=names, remedy=remedy
+    )
     while standing.networks and standing.step < training.steps:
         stop = next_stop(standing.step, training)
         engine.advance(standing.step, stop, standing.interval)
         standing.step = stop
+        if broken := check_training(standing, ranks, training):
+            place, step = broken
+            raise stated(place=place, step=step, loss="training loss is not finite")
         for network, found in zip(standing.networks, engine.profiled(), strict=False):
             standing.outcomes[network].history += [(stop, *entry) for entry in found.items()]
         if monitor_due(stop, training):
             _monitor(engine, standing)
         if validation_due(stop, training):
             measured = _validate(engine, standing, training=training, ranks=ranks)
+            going = standing.going(training.patience).tolist()
             for place, loss in enumerate(measured["validation_loss"].tolist()):
-                if not math.isfinite(loss):
-                    where = f"validation loss is {loss} at step {stop} of {names[standing.networks[place]]}"
-                    good = last_validation(stop - 1, training)
-                    raise DivergedError(
-                        f"{where}; {remedy} ({_found(engine, checkpoints, place, good=good)})"
-                    )
+                if going[place] and not math.isfinite(loss):
+                    raise stated(place=place, step=None, loss=f"validation loss is {loss}")
             engine.keep(standing.judge(measured["validation_loss"], patience=training.patience))
             if ranks.first:
                 report(stop, standing.networks, measured)
@@ -78,12 +80,12 @@ def train(
 def _validate(engine: Engine, standing: Standing, *, training: Training, ranks: Ranks) -> Measured:
     """Measure every network and extend its history."""
     means, seconds = standing.interval.means(ranks)
-    going = standing.stale < (training.patience or math.inf)
+    going = standing.going(training.patience)
     losses = engine.validate(going)
     measured = dict(zip(engine.measures, means.unbind(dim=1), strict=True))
     measured["seconds_per_step"] = torch.full_like(losses, seconds)
     measured["validation_loss"] = losses
-    _record(standing, measured)
+    _record(standing, measured, going.tolist())
     standing.interval = Interval.empty(len(standing.networks), len(engine.measures))
     return measured
 
@@ -97,28 +99,16 @@ def _monitor(engine: Engine, standing: Standing) -> None:
         standing.outcomes[network].attention += rows
 
 
-def _record(standing: Standing, measured: Measured) -> None:
-    for place, network in enumerate(standing.networks):
+def _record(standing: Standing, measured: Measured, going: Sequence[bool]) -> None:
+    """What a network that has stopped would measure is none of its outcome, and may be no number."""
+    for place, network in itertools.compress(enumerate(standing.networks), going):
         entries = [(standing.step, name, float(values[place])) for name, values in measured.items()]
         standing.outcomes[network].history += entries
 
 
-def _found(engine: Engine, checkpoints: Checkpoints, place: int, *, good: int) -> str:
-    """Which layer of a network first gave what is not finite, and which checkpoint is left from `good` or before.
-
-    All others are dropped, so that the same training never goes on from a later one. `good` is the step of the last
-    finite validation.
-    """
-    layer = engine.not_finite(place)
-    left = checkpoints.keep_good(good)
-    kept = f"a checkpoint of step {left[0]} is in {left[1]}" if left else "no checkpoint"
-    last = f"step {good}" if good else "none"
-    return f"first output that is not finite: {layer or 'the loss'}; last finite validation: {last}; {kept}"
-
-
 def _let_go(engine: Engine, standing: Standing, *, training: Training) -> None:
     """Take out the stopped networks, once they are so many that the others gain by it."""
-    stopped = standing.stale >= (training.patience or math.inf)
+    stopped = ~standing.going(training.patience)
     if stopped.sum() > (1 - STILL_RUNNING) * len(stopped) or stopped.all():
         _leave(engine, standing, stopped, training=training)
 

@@ -33,6 +33,11 @@ class Interval:
     steps: int = 0
     seconds: float = 0.0
     """Seconds of one network."""
+    finite: Int[Tensor, "networks"] = field(init=False)
+    """Steps before the first loss, the first measure, that is not finite: counted where it is, without a wait."""
+
+    def __post_init__(self) -> None:
+        self.finite = torch.full((len(self.sums),), self.steps)
 
     @classmethod
     def empty(cls, networks: int, measures: int) -> "Interval":
@@ -41,8 +46,21 @@ class Interval:
     def add(self, values: Float[Tensor, "networks measures"], *, seconds: float) -> None:
         """Add what one step measured."""
         self.sums = self.sums.to(values.device) + values.detach().double()
+        self.finite = self.finite.to(values.device) + self.sums[:, 0].isfinite()
         self.steps += 1
         self.seconds += seconds
+
+    def add_side_by_side(self, networks: Sequence["Interval"]) -> None:
+        """Add the intervals of single networks, all of the same steps."""
+        device = networks[0].sums.device
+        self.sums = self.sums.to(device) + torch.cat([of.sums for of in networks])
+        self.finite = self.finite.to(device) + torch.cat([of.finite for of in networks])
+        self.steps += networks[0].steps
+        self.seconds += sum(of.seconds for of in networks) / len(networks)
+
+    def finite_steps(self, ranks: Ranks) -> list[int]:
+        """Steps of each network before the first whose loss is not finite on a rank."""
+        return [-ranks.greatest(-steps) for steps in self.finite.tolist()]
 
     def share(self, ranks: Ranks) -> None:
         """Give every rank the mean over ranks, so that what the first one writes stands for all of them."""
@@ -99,9 +117,13 @@ class Standing:
             torch.zeros(count, dtype=torch.int64),
         )
 
+    def going(self, patience: int | None) -> Bool[Tensor, "networks"]:
+        """Networks that early stopping has not stopped."""
+        return self.stale < (patience or math.inf)
+
     def judge(self, losses: Float64[Tensor, "networks"], *, patience: int | None) -> Bool[Tensor, "networks"]:
         """Take in a validation; True where the weights are to be kept: with `patience` the best, else the last."""
-        going = self.stale < (patience or math.inf)
+        going = self.going(patience)
         kept = going & (losses < self.best_loss) if patience else going
         self.best_loss = torch.where(kept, losses, self.best_loss)
         self.best_step[kept] = self.step

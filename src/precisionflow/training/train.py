@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch import distributed as dist
 
 from precisionflow.config import Experiment, digest
@@ -25,9 +26,10 @@ from precisionflow.results.lifetime import end_with_parent
 from precisionflow.results.stage import finished, once
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.device import pick_device
+from precisionflow.training.divergence import DivergedError, seen_again
 from precisionflow.training.external import write_external
 from precisionflow.training.launch import join_mpi, launched
-from precisionflow.training.loop import DivergedError, Measured, Report
+from precisionflow.training.loop import Measured, Report
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.outcome import Trained, pooled, write_cell
 from precisionflow.training.population import CellOf, Population, groups, population
@@ -171,7 +173,36 @@ def _trained(
     report: CellReport,
     resumed: Resumed,
 ) -> dict[CellOf, Trained]:
-    """Networks of every cell after training; complete on the first rank.
+    """Networks of every cell after training; complete on the first rank."""
+    try:
+        standing, weights, raw = _train_networks(networks, experiment, checkpoints, ranks, report, resumed)
+    except DivergedError as error:
+        raise seen_again(error, functools.partial(networks.open, ranks), checkpoints) from None
+    places: dict[CellOf, list[int]] = defaultdict(list)
+    for index, cell in enumerate(networks.cells):
+        places[cell].append(index)
+    return {
+        cell: Trained(
+            cell,
+            networks.training,
+            [standing.outcomes[i] for i in of],
+            [networks.whole(cell, weights[i]) for i in of],
+            [networks.validation_rows[i] for i in of],
+            [raw[i] for i in of] if raw else [],
+        )
+        for cell, of in places.items()
+    }
+
+
+def _train_networks(
+    networks: Population,
+    experiment: Experiment,
+    checkpoints: Checkpoints,
+    ranks: Ranks,
+    report: CellReport,
+    resumed: Resumed,
+) -> tuple[Standing, list[dict[str, Tensor]], list[Tensor]]:
+    """Standing, kept weights and out-of-fold outputs of all networks at the end.
 
     The engine is closed where a cell fails too: another may open its own next.
     """
@@ -192,21 +223,7 @@ def _trained(
             names=[f"seed {cell.seed}, split {cell.split}" for cell in networks.cells],
             remedy=experiment.model.remedy or experiment.learning.remedy,
         )
-        weights, raw = engine.weights(), engine.out_of_fold()
-    places: dict[CellOf, list[int]] = defaultdict(list)
-    for index, cell in enumerate(networks.cells):
-        places[cell].append(index)
-    return {
-        cell: Trained(
-            cell,
-            networks.training,
-            [standing.outcomes[i] for i in of],
-            [networks.whole(cell, weights[i]) for i in of],
-            [networks.validation_rows[i] for i in of],
-            [raw[i] for i in of] if raw else [],
-        )
-        for cell, of in places.items()
-    }
+        return standing, engine.weights(), engine.out_of_fold()
 
 
 def _of_cells(cells: Sequence[CellOf], report: CellReport) -> Report:

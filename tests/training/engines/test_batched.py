@@ -343,7 +343,7 @@ def test_cells_that_do_not_fit_at_once_train_in_groups(data, ensembles, tmp_path
 
 def test_a_loss_that_is_no_number_names_its_cell(data, tmp_path):
     with pytest.raises(
-        ValueError, match=r"^validation loss is (inf|nan) at step \d+ of seed \d, split \d; lower"
+        ValueError, match=r"^training loss is not finite at step \d+ of seed \d, split \d; lower"
     ):
         trained({"training.learning_rate": 1e30}, data, tmp_path)
     assert not cell_folder(tmp_path, 0, 0).exists()

@@ -294,6 +294,18 @@ def test_a_cell_that_cannot_settle_under_stage_3_leaves_nothing_to_the_next(rank
     assert one == two
 
 
+@pytest.mark.parametrize("stage", [0, 1, 3])
+def test_all_ranks_end_with_the_line_of_a_loss_that_is_not_finite(stage, rank_losses):
+    """Stage 0 is a pipeline of two stages."""
+    first, second = rank_losses[2][f"diverged {stage}"]
+    assert first == second
+    assert re.fullmatch(
+        r"training loss is not finite at step 1 of seed 0, split 0; no step was taken before it: .* \(first output "
+        r"that is not finite: layers\.1 \(attention\); last finite validation: none; no checkpoint\)",
+        first,
+    )
+
+
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
 def test_ranks_with_unequal_shares_and_clipping_equal_one_process(case, rank_losses, torch_curves):
     steps = torch_curves["odd rows"][-len(rank_losses[2][case]) :]

@@ -20,6 +20,7 @@ from precisionflow.data.streams import Use
 from precisionflow.models.networks.dropout import derived
 from precisionflow.training.cross_fit import CrossFit
 from precisionflow.training.device import keep_freed_memory
+from precisionflow.training.engines.not_finite import WEIGHTS_TOO
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
 from precisionflow.training.optimiser import StackedAdamW
@@ -167,10 +168,10 @@ class Batched:
             self.cross_fit.see(program.networks, raw, losses, mask, going=going, last=last)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
 
-    def not_finite(self, place: int) -> str | None:
+    def not_finite(self, place: int, *, step: int | None) -> str:  # noqa: ARG002
         """By the weights: the outputs of a layer are those of all networks at once."""
-        bad = (name for name, of in self.program.average.items() if not of[place].isfinite().all())
-        return next((f"{name.rpartition('.')[0]}, whose weights are not finite" for name in bad), None)
+        bad = (name for name, of in self.program.weights.items() if not of[place].isfinite().all())
+        return next((f"{name.rpartition('.')[0]}{WEIGHTS_TOO}" for name in bad), "a layer's, or the loss")
 
     def _validation_weight(
         self, place: Tensor, rows: Tensor, mask: Bool[Tensor, "networks rows"]

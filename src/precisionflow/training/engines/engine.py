@@ -39,10 +39,10 @@ class Engine(Protocol):
         """Validation loss of each network, in nats; those `going` have not stopped."""
         ...
 
-    def not_finite(self, place: int) -> str | None:
-        """The first layer of a network where its validation meets numbers that are not finite; none: only the loss.
+    def not_finite(self, place: int, *, step: int | None) -> str | None:
+        """The first layer of a network whose output for the batch of a step is not finite; none: only the loss is not.
 
-        The same on every rank.
+        Without a step its validation. The same on every rank.
         """
         ...
 

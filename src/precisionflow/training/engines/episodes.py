@@ -75,7 +75,7 @@ class Episodes:
         played = played_by(self.known, self.experiment, self.stream, self.valid)
         return torch.tensor([played.surprise.mean()], dtype=torch.float64)
 
-    def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - counts are finite
+    def not_finite(self, place: int, *, step: int | None) -> str | None:  # noqa: ARG002 - counts are finite
         return None
 
     def keep(self, which: Bool[Tensor, "networks"]) -> None:

@@ -11,6 +11,15 @@ from precisionflow.models.networks.groups import Grouped
 
 LAYER = re.compile(r"(?:network\.)?(layers\.\d+|readout)")
 """Name of a layer or readout in a `Layered`, which a model of images has inside."""
+WEIGHTS_TOO = ", whose weights are not finite"
+"""Follows the name of a layer."""
+
+
+def told(layer: str | None, *, step: int) -> str:
+    """What a message says of the layer that an engine found after so many steps; none: only the loss."""
+    if layer and layer.endswith(WEIGHTS_TOO):
+        return f"after step {step} weights are not finite: {layer.removesuffix(WEIGHTS_TOO)}"
+    return f"first output that is not finite: {layer or 'the loss'}"
 
 
 @contextlib.contextmanager
@@ -41,4 +50,4 @@ class _Keep:
         if isinstance(output, Tensor) and not output.isfinite().all():
             group = f" ({module.group})" if isinstance(module, Grouped) else ""
             learned = all(weight.isfinite().all() for weight in module.parameters())
-            self.found.append(f"{self.name}{group}{'' if learned else ', whose weights are not finite'}")
+            self.found.append(f"{self.name}{group}{'' if learned else WEIGHTS_TOO}")

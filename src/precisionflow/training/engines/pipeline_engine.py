@@ -20,7 +20,6 @@ from precisionflow.models.numerics import counted_sum
 from precisionflow.training.average import RunningMean
 from precisionflow.training.batches import Batch
 from precisionflow.training.engines import zero
-from precisionflow.training.engines.not_finite import watching_outputs
 from precisionflow.training.engines.single import Feed, SingleNetwork
 from precisionflow.training.files import saving
 from precisionflow.training.optimiser import optimiser, set_learning_rates
@@ -153,11 +152,6 @@ class Pipeline(SingleNetwork):
                 total += torch.stack([loss, loss.new_tensor(part.counted)])
         loss, count = self.ranks.sum(total).tolist()
         return float(loss / count)
-
-    def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - there is one network
-        with self._mean_in_place(), watching_outputs(self.network) as found:
-            self.validation_loss()
-        return self.ranks.first_told(found[0] if found else "") or None
 
     @property
     def teacher(self) -> Learner:

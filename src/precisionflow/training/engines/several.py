@@ -42,9 +42,7 @@ class Several:
         each = [Interval.empty(1, len(self.measures)) for _ in self.going]
         for network, of in zip(self.going, each, strict=True):
             self.engines[network].advance(first, last, of)
-        interval.sums = interval.sums.to(each[0].sums.device) + torch.cat([of.sums for of in each])
-        interval.steps += last - first
-        interval.seconds += sum(of.seconds for of in each) / len(each)
+        interval.add_side_by_side(each)
 
     def profiled(self) -> list[dict[str, float]]:
         return [found for network in self.going for found in self.engines[network].profiled()]
@@ -59,8 +57,8 @@ class Several:
         parts = zip(self.going, going.split(1), strict=True)
         return torch.cat([self.engines[network].validate(of) for network, of in parts])
 
-    def not_finite(self, place: int) -> str | None:
-        return self.engines[self.going[place]].not_finite(0)
+    def not_finite(self, place: int, *, step: int | None) -> str | None:
+        return self.engines[self.going[place]].not_finite(0, step=step)
 
     def keep(self, which: Bool[Tensor, "networks"]) -> None:
         for network, of in zip(self.going, which.split(1), strict=True):

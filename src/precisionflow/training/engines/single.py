@@ -135,8 +135,10 @@ class SingleNetwork(ABC):
         with self._validating():
             return torch.tensor([self.validation_loss()], dtype=torch.float64)
 
-    def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - there is one network
-        with self._validating(), watching_outputs(self.network) as found:
+    def not_finite(self, place: int, *, step: int | None) -> str | None:  # noqa: ARG002 - there is one network
+        """By a plain forward pass, which drops no unit out."""
+        passes = self._validating() if step is None else self._passing(step)
+        with passes, watching_outputs(self.network) as found, contextlib.suppress(Unsettled):
             self.validation_loss()
         return self.ranks.first_told(found[0] if found else "") or None
 
@@ -191,9 +193,22 @@ class SingleNetwork(ABC):
     @contextlib.contextmanager
     def _validating(self) -> Iterator[None]:
         """Inside, the weights are those that are validated; images settle with all of them, each in its own steps."""
-        apart = self.whole() if isinstance(self.teacher, GenerativeLearner) else contextlib.nullcontext()
-        with self._mean_in_place(), apart:
+        with self._mean_in_place(), self._apart():
             yield
+
+    @contextlib.contextmanager
+    def _passing(self, step: int) -> Iterator[None]:
+        """Inside, the validation is that of every rank's share of a step's batch, by the weights that learn."""
+        feed, parts = self.feed, self.feed.batch(step).parts(self.training.accumulate)
+        self.feed = feed._replace(valid=[part for part in parts for _ in range(self.ranks.count)])
+        try:
+            with self._apart():
+                yield
+        finally:
+            self.feed = feed
+
+    def _apart(self) -> contextlib.AbstractContextManager[None]:
+        return self.whole() if isinstance(self.teacher, GenerativeLearner) else contextlib.nullcontext()
 
     def _mean_in_place(self) -> contextlib.AbstractContextManager[None]:
         return self.mean.in_place() if self.mean else contextlib.nullcontext()
