@@ -59,8 +59,8 @@ class TopP:
 
     def __call__(self, log_probabilities: LogProbabilities) -> LogProbabilities:
         ordered, order = log_probabilities.softmax(-1).sort(dim=-1, descending=True, stable=True)
-        before = pad(ordered.cumsum(-1)[:, :-1], (1, 0))
-        enough = before >= self.p * (1 - ROUNDING)
+        # of the most probable one no share stands before it, however small p is
+        enough = pad(ordered.cumsum(-1)[:, :-1] >= self.p * (1 - ROUNDING), (1, 0))
         dropped = torch.zeros_like(enough).scatter(-1, order, enough)
         return log_probabilities.masked_fill(dropped, float("-inf"))
 
