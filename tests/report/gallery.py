@@ -115,11 +115,13 @@ def figures() -> list[Drawn]:
         ),
         layer_map(
             np.exp(noise.normal(size=(6, 33))),
-            range(6, 12),
+            [f"layer {layer}" for layer in range(6, 12)],
             quantity="norm of the errors of a quantity",
             alt="map",
         ),
-        layer_map(np.exp(noise.normal(size=(2, 2))), [0, 1], quantity="precision", alt="small map"),
+        layer_map(
+            np.exp(noise.normal(size=(2, 2))), ["layer 0", "output"], quantity="precision", alt="small map"
+        ),
         heatmap(np.full((20, 20), 0.05), ["surprisingly", "a\n", " "] * 6 + ["x", "WWWWWWWWW"], alt="edges"),
         image_rows(
             {"original": [np.zeros((2, 2), dtype=np.uint8)] * 8, LONG[0]: [np.ones((2, 2), dtype=np.uint8)]},

@@ -110,6 +110,22 @@ def test_a_cell_is_four_calls(results: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert called[served.info.run_id] == ["log_inputs", "log_outputs", "log_batch", "set_terminated"]
 
 
+def test_records_of_settling_and_attention_are_artifacts_of_their_cell(results: Path) -> None:
+    """As they lie there, where training wrote any: energy by layer and iteration among them."""
+    variant = variants(NOISE)[0]
+    recorded = cell_folder(place(results / "model", variant), 0, 0) / "settling.parquet"
+    recorded.write_bytes(b"as it is")
+    assert track_variant(results, variant)
+    client = client_in(results)
+    kept = {
+        run.data.tags["precisionflow.seed"]: [
+            file.path for file in client.list_artifacts(run.info.run_id, "records")
+        ]
+        for run in runs_of(client, "noise", verb="evaluate")
+    }
+    assert kept == {"0": ["records/settling.parquet"], "1": []}
+
+
 def _full_disk(*_arguments: object, **_keywords: object) -> None:
     raise OSError(28, "No space left on device")
 

@@ -31,11 +31,28 @@ class Records:
         return [row["layer"] for row in self.runs[0][:-1]]
 
     @property
-    def energies(self) -> Float[np.ndarray, "runs iterations"]:
+    def energies_of_layers(self) -> Float[np.ndarray, "runs layers_and_output iterations"]:
         """Nats a target before the first iteration and after each; a run that stopped early keeps its last."""
-        sums = [np.sum([row["energy"] for row in run], axis=0) for run in self.runs]
-        longest = max(map(len, sums))
-        return np.array([np.pad(of, (0, longest - len(of)), mode="edge") for of in sums])
+        longest = max(self.iterations) + 1
+        return np.array(
+            [
+                [np.pad(row["energy"], (0, longest - len(row["energy"])), mode="edge") for row in run]
+                for run in self.runs
+            ]
+        )
+
+    @property
+    def energies(self) -> Float[np.ndarray, "runs iterations"]:
+        """The same of all layers and the output together."""
+        return self.energies_of_layers.sum(axis=1)  # type: ignore[no-any-return]
+
+    @property
+    def exchanged(self) -> Float[np.ndarray, "layers_and_output iterations"]:
+        """Nats a target that each layer's errors have gained since the start, and that the output has lost."""
+        means = self.energies_of_layers.mean(axis=0)
+        gained: np.ndarray = means - means[:, :1]
+        gained[-1] *= -1
+        return gained
 
     @property
     def iterations(self) -> list[int]:

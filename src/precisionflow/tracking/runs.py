@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from precisionflow.config import Experiment
+from precisionflow.results.layout import TrainedCell
 from precisionflow.serving.connection import database_address
 from precisionflow.tracking.content import (
     CAUSE,
@@ -91,6 +92,10 @@ def fill_cell(client: "MlflowClient", cell: CellContent, *, parent: "Run", known
     run = known or nested_run(client, parent, cell.run, start=cell.start)
     _log_dataset(client, run, cell)
     model = logged_model(client, run, cell) if cell.served else None
+    trained = TrainedCell(cell.model)
+    for file in (trained.settling, trained.attention):
+        if file.is_file():
+            client.log_artifact(run.info.run_id, str(file), "records")
     history = history_of(run, cell.history, milliseconds=cell.seconds_per_step * 1000)
     results = _results(run, cell, model=model)
     conclude(client, run, cell.run, [*history, *results], state="FINISHED", end=cell.end)

@@ -61,6 +61,14 @@ def test_a_run_that_stopped_early_keeps_its_last_energy():
     assert both.layers == [0, 2]
 
 
+def test_energies_by_layer_and_iteration_are_what_errors_gain_and_the_output_loses():
+    """Means over the runs; together the descent of the whole energy."""
+    both = Records((tuple(record(0.0)), tuple(record(0.5, iterations=2))))
+    assert both.exchanged.tolist() == [[0.0, 1.25, 1.75], [0.0, 1.0, 1.0], [0.0, 3.0, 4.0]]
+    descent = both.energies[:, :1] - both.energies
+    np.testing.assert_allclose(both.exchanged[-1] - both.exchanged[:-1].sum(axis=0), descent.mean(axis=0))
+
+
 def test_norms_are_averaged_by_squares_and_precisions_by_logarithms():
     both = Records((tuple(record(0.0)), tuple(record(1.0))))
     assert both.by_layer("error_norm")[0].tolist() == pytest.approx([math.sqrt(12.5), math.sqrt(0.5)])
@@ -116,7 +124,8 @@ def test_the_section_shows_the_last_record_of_the_variants_that_have_one(tmp_pat
         "Energy",
         "Cosine",
     ]
-    assert [picture.caption.split(": ")[1] for picture in of.maps] == [
+    assert [picture.caption.split(": ")[1].split(",")[0] for picture in of.maps] == [
+        "energy that each layer's errors have gained at each iteration",
         "norm of the errors of each layer at each position.",
         "precision of each layer at each position.",
     ]
@@ -177,7 +186,7 @@ def test_precisions_that_are_the_same_everywhere_have_no_map(tmp_path):
     alike = [record(0.0, precisions=(4.0, 4.0)), record(0.0, precisions=(4.0, 4.0))]
     group = group_of(tmp_path, {"predictive_coding": alike})
     (of,) = shown(group).context["groups"]
-    assert [picture.caption.split(": ")[1][:4] for picture in of.maps] == ["norm"]
+    assert [picture.caption.split(": ")[1][:4] for picture in of.maps] == ["ener", "norm"]
 
 
 def test_precisions_of_heads_are_drawn_by_head(tmp_path):
@@ -208,7 +217,11 @@ def test_a_record_of_before_heads_had_a_column_is_still_shown(tmp_path):
         pa.Table.from_pylist(rows, schema=old), tmp_path / "predictive_coding" / "1" / "settling.parquet", old
     )
     (of,) = shown(group).context["groups"]
-    assert [picture.caption.split(": ")[1].split()[0] for picture in of.maps] == ["norm", "precision"]
+    assert [picture.caption.split(": ")[1].split()[0] for picture in of.maps] == [
+        "energy",
+        "norm",
+        "precision",
+    ]
 
 
 def test_without_records_there_is_no_section(tmp_path):
@@ -216,11 +229,13 @@ def test_without_records_there_is_no_section(tmp_path):
 
 
 def test_shades_are_places_between_the_logarithms_and_zero_is_blank():
-    svg = layer_map(np.array([[1.0, 1e11, 1e4], [0.0, 1.0, 1.0]]), [0, 4], quantity="<norm>", alt="a & b").svg
+    svg = layer_map(
+        np.array([[1.0, 1e11, 1e4], [0.0, 1.0, 1.0]]), ["layer 0", "layer 4"], quantity="<norm>", alt="a & b"
+    ).svg
     shades = {round(12 * float(o)): d for o, d in re.findall(r'fill-opacity="([\d.]+)" d="([^"]+)"', svg)}
     assert {level: areas.count("M") for level, areas in shades.items()} == {1: 3, 5: 1, 12: 1}
     assert shades[12] == "M146 34h100v14h-100z", "layer 0 is below, the second of three positions"
     assert "&lt;norm&gt;, 1.0 to 1.0×10¹¹ (logarithmic)" in svg
     assert "a &amp; b" in svg
     assert "layer 4</text>" in svg
-    assert "fill-opacity" not in layer_map(np.zeros((1, 2)), [0], quantity="norm", alt="none").svg
+    assert "fill-opacity" not in layer_map(np.zeros((1, 2)), ["layer 0"], quantity="norm", alt="none").svg

@@ -200,8 +200,22 @@ def _above_zero(curve: Curve) -> Curve:
 
 
 def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
-    """Of the first variants: by position where samples have any, precisions where a layer's differ, and by head."""
+    """Of the first variants: by iteration, by position if there are any, precisions where a layer's differ, by head."""
     for index, of in list(found.items())[:MOST_FIGURES]:
+        rows = [_name(of, place) for place in range(len(of.layers) + 1)]
+        if (of.exchanged > 0).any():
+            variant = group.names[index]
+            yield Picture(
+                layer_map(
+                    of.exchanged,
+                    rows,
+                    quantity="energy, nats a target",
+                    alt=f"energy by layer and iteration, {variant}",
+                    across="iteration",
+                ),
+                f"{variant}: energy that each layer's errors have gained at each iteration, and the output's loss "
+                "has lost; blank where it is the other way round.",
+            )
         for column, quantity in MAPS.items():
             values = of.by_place(column)
             alike = column == "precision" and (values.max(axis=1) <= FLAT * values.min(axis=1)).all()
@@ -209,7 +223,7 @@ def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
                 variant = group.names[index]
                 alt = f"{quantity} by layer and position, {variant}"
                 yield Picture(
-                    layer_map(values, of.layers, quantity=quantity, alt=alt),
+                    layer_map(values, rows[:-1], quantity=quantity, alt=alt),
                     f"{variant}: {quantity} of each layer at each position.",
                 )
         layers, precisions = of.by_head()
@@ -217,6 +231,12 @@ def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
             variant = group.names[index]
             alt = f"precision by layer and head, {variant}"
             yield Picture(
-                layer_map(precisions, layers, quantity="precision", alt=alt, across="head"),
+                layer_map(
+                    precisions,
+                    [f"layer {layer}" for layer in layers],
+                    quantity="precision",
+                    alt=alt,
+                    across="head",
+                ),
                 f"{variant}: precision of each head of attention.",
             )
