@@ -157,18 +157,41 @@ def test_no_prior_is_so_vague_that_there_is_no_answer(prior, noise, states):
         assert bool((of_time.covariance.diagonal(dim1=1, dim2=2) >= 0).all())
 
 
-@pytest.mark.parametrize("asked", [filtered, smoothed, log_evidence])
+@pytest.mark.parametrize("vague", ["noise", "covariance"])
+@pytest.mark.parametrize("scale", [1.0, 1e8, 1e16, 1e20, 1e40])
 @pytest.mark.parametrize("missing", [0, 1])
-def test_readings_whose_noise_is_rounded_away_are_refused_in_one_line(asked, missing):
-    """Two readings of one place, which is not known to 1e-17 of their noise."""
+def test_readings_of_one_place_are_their_mean_however_vague_it_is(vague, scale, missing):
+    """R is rounded away beside H P H^T, which has no inverse then."""
     eye = torch.eye(2, dtype=torch.float64)
-    of = Chain(eye, eye, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), eye, torch.zeros(2), 2.0**60 * eye)
+    both, y = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 1.25], [3.0, 3.5], [5.0, 5.25]])
+    of = Chain(
+        **{"transition": eye, "noise": eye, "mean": torch.zeros(2), "covariance": eye} | {vague: scale * eye},
+        observation=both,
+        observation_noise=eye,
+    )
+    one = Chain(**vars(of) | {"observation": both[:1], "observation_noise": eye[:1, :1] / 2})
     seen = torch.ones(3, 2, dtype=torch.bool)
     seen[:missing] = False
-    if missing and asked is not log_evidence:
-        assert all(bool(part.isfinite().all()) for part in asked(of, torch.zeros(3, 2), seen))
-    else:
-        with pytest.raises(
-            ValueError, match=r"^chain: the noise of readings .* give a smaller covariance[^\n]*$"
-        ):
-            asked(of, torch.zeros(3, 2), seen)
+    apart = y[missing:].diff(dim=1).double()
+    for asked in (filtered, smoothed):
+        found, wanted = asked(of, y, seen), asked(one, y.mean(dim=1, keepdim=True), seen[:, :1])
+        torch.testing.assert_close(found.mean[:, 0], wanted.mean[:, 0], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(found.covariance, wanted.covariance, rtol=1e-12, atol=1e-12)
+    log = log_evidence(one, y.mean(dim=1, keepdim=True), seen[:, :1])
+    log -= (apart.square() / 2 + np.log(4 * np.pi)).sum() / 2
+    assert log_evidence(of, y, seen).item() == pytest.approx(log.item(), rel=1e-12)
+
+
+def test_readings_of_almost_one_direction_tell_the_difference_they_are_apart():
+    """Of vague x and y their sum and x + (1 + d) y are read: y is known to sqrt(2) / d."""
+    apart, y = 1e-4, torch.tensor([[1.0, 1.25]] * 3)
+    eye, both = (
+        torch.eye(2, dtype=torch.float64),
+        torch.tensor([[1.0, 1.0], [1.0, 1.0 + apart]], dtype=torch.float64),
+    )
+    for scale in (1e12, 1e16, 1e20, 1e30):
+        vague = scale * (eye + 0.5 * eye.flip(0))
+        found = filtered(Chain(eye, vague, both, eye, torch.zeros(2), vague), y)
+        wanted = torch.linalg.inv(both.mT @ both + torch.linalg.inv(vague))
+        torch.testing.assert_close(found.covariance, wanted.expand(3, 2, 2), rtol=1e-6, atol=0)
+        assert found.mean[:, 1].tolist() == pytest.approx([0.25 / apart] * 3, rel=1e-3)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.inference.variational.families import Numbers, numbers
-from precisionflow.inference.variational.families.gaussian_vector import log_det, times
+from precisionflow.inference.variational.families.gaussian_vector import times
 
 EASY = 1e4
 """Largest entry of P J, of what is known before and after a time, with which its covariance is inverted as it is."""
@@ -92,18 +92,20 @@ class Moments(NamedTuple):
 
 
 def filtered(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given y_0 ... y_t); ValueError where float64 cannot tell readings of one time apart."""
+    """p(x_t given y_0 ... y_t)."""
     return _filtered(*_checked(chain, observations, seen))
 
 
 def smoothed(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J); errors of `filtered`."""
+    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J)."""
     chain, y = _checked(chain, observations, seen)
     elements = _filter_elements(chain, y)
     _, mean, covariance, _, _ = scan(_combined, elements)
     *_, eta, j = scan(_behind, tuple(each[1:].flip(0) for each in elements)) if len(y) > 1 else elements
     eta, j = (torch.cat([each.flip(0), torch.zeros_like(each[:1])])[-len(y) :] for each in (eta, j))
-    after = _both_known(covariance, j)
+    _, after = _both_known(
+        covariance, j, to=torch.eye(len(chain.mean), dtype=y.dtype, device=y.device).expand_as(j)
+    )
     return Moments(mean + times(after, eta - times(j, mean)), after)
 
 
@@ -114,10 +116,10 @@ def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) 
     ahead = _predicted(chain, now)
     mean = torch.cat([chain.mean[None], ahead.mean[:-1]])
     covariance = torch.cat([chain.covariance[None], ahead.covariance[:-1]])
-    root, failed = torch.linalg.cholesky_ex(h @ covariance @ h.mT + chain.observation_noise)
-    _require_told_apart(failed)
-    away = torch.linalg.solve_triangular(root, (y - _moved(h, mean))[..., None], upper=False)
-    logs = away.square().sum() + log_det(root).sum() + y.numel() * math.log(2 * math.pi)
+    root = _read(covariance, h, chain.observation_noise).root
+    away = times(root, y - _moved(h, mean))
+    volume = 2 * root.diagonal(dim1=-2, dim2=-1).abs().log().sum()
+    logs = away.square().sum() - volume + y.numel() * math.log(2 * math.pi)
     if seen is not None:
         # a missing number has the density of 0 under noise by itself, which is no evidence
         missing = (2 * math.pi * chain.observation_noise.diagonal(dim1=-2, dim2=-1)).log()
@@ -158,38 +160,63 @@ def _every(elements: Elements, places: slice) -> Elements:
 def _filter_elements(chain: Chain, y: Observations) -> Elements:
     """(A, b, C, eta, J) of each t: p(x_t given y_t, x) = N(A x + b, C), p(y_t given x) ~ N^-1(eta, J), x = x_{t-1}."""
     f, h, state = chain.transition, chain.observation, len(chain.mean)
-    seen = inverse(h @ chain.noise @ h.mT + chain.observation_noise)
-    gain = chain.noise @ h.mT @ seen
-    eye = torch.eye(state, dtype=y.dtype, device=y.device)
-    left = eye - gain @ h
-    through = f.mT @ h.mT @ seen
-    remains = _sum_of_spreads(left, chain.noise, gain, chain.observation_noise)
-    a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left @ f, remains, through @ h @ f))
-    b, eta = _moved(gain, y), _moved(through, y)
+    read = _read(chain.noise, h, chain.observation_noise)
+    told = read.root @ h @ f
+    left = (torch.eye(state, dtype=y.dtype, device=y.device) - read.gain @ h) @ f
+    a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left, read.after, told.mT @ told))
+    b, eta = _moved(read.gain, y), _moved(told.mT @ read.root, y)
     h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
-    spread, failed = torch.linalg.inv_ex(h @ chain.covariance @ h.mT + noise)
-    _require_told_apart(failed)
-    first = chain.covariance @ h.mT @ spread
-    b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
-    c[0] = _sum_of_spreads(eye - first @ h, chain.covariance, first, noise)
+    first = _read(chain.covariance, h, noise)
+    b[0] = chain.mean + first.gain @ (y[0] - h @ chain.mean)
+    c[0] = first.after
     return a, b, c, eta, j
 
 
-def _sum_of_spreads(a: Tensor, covariance: Tensor, b: Tensor, other: Tensor) -> Tensor:
-    """A P A^T + B R B^T (Joseph's form): sums, where P - B H P would round a small rest of a large P away."""
-    return a @ covariance @ a.mT + b @ other @ b.mT
+class _Read(NamedTuple):
+    """Readings of states of covariance P."""
+
+    gain: Tensor
+    """K = P H^T (H P H^T + R)^-1."""
+    after: Covariances
+    """(P^-1 + H^T R^-1 H)^-1."""
+    root: Tensor
+    """Lower triangular T, T^T T = (H P H^T + R)^-1."""
+
+
+def _read(p: Covariances, h: Tensor, r: Covariances) -> _Read:
+    """P may be singular, or so vague that R is rounded away beside it where readings of one time tell the same."""
+    batch = torch.broadcast_shapes(*(each.shape[:-2] for each in (p, h, r)))
+    p, h, r = (each.expand(*batch, *each.shape[-2:]) for each in (p, h, r))
+    own, eye = torch.linalg.cholesky(r), torch.eye(h.shape[-2], dtype=r.dtype, device=r.device)
+    back = torch.linalg.solve_triangular(own, eye.expand_as(own), upper=False)
+    told = back @ h
+    spread = torch.linalg.cholesky_ex(eye + told @ p @ told.mT).L
+    root = torch.linalg.solve_triangular(spread, back, upper=False)
+    gain = p @ (root @ h).mT @ root
+    left = torch.eye(p.shape[-1], dtype=p.dtype, device=p.device) - gain @ h
+    # Joseph's form: sums, where P - K H P would round a small rest of a large P away
+    after = left @ p @ left.mT + gain @ r @ gain.mT
+    hard = ~((p @ told.mT @ told).abs().amax(dim=(-2, -1)) <= EASY)
+    if bool(hard.any()):
+        told, back = told[hard], back[hard]
+        spread = _one_and(_root(p[hard]) @ told.mT).mT
+        root[hard] = torch.linalg.solve_triangular(spread, back, upper=False)
+        half = _half(p[hard], told)
+        after[hard] = half.mT @ half
+        gain[hard] = after[hard] @ told.mT @ back
+    return _Read(gain, after, root)
 
 
 def _combined(one: Elements, two: Elements) -> Elements:
     """Elements of two stretches of time, one behind the other, as one."""
     a, b, c, eta, j = one
     a2, b2, c2, eta2, j2 = two
-    both = _both_known(c, j2)
+    both, moved = _both_known(c, j2, to=a2)
     back = (a - both @ (j2 @ a)).mT
     return (
         a2 @ back.mT,
         times(a2, b + times(both, eta2 - times(j2, b))) + b2,
-        a2 @ both @ a2.mT + c2,
+        moved + c2,
         times(back, eta2 - times(j2, b)) + eta,
         back @ j2 @ a + j,
     )
@@ -200,23 +227,34 @@ def _behind(later: Elements, sooner: Elements) -> Elements:
     return _combined(sooner, later)
 
 
-def _both_known(covariance: Covariances, j: Covariances) -> Covariances:
-    """(P^-1 + J)^-1, of singular P too."""
+def _both_known(
+    covariance: Covariances, j: Covariances, *, to: Covariances
+) -> tuple[Covariances, Covariances]:
+    """C = (P^-1 + J)^-1, of singular P too, and A C A^T."""
     product = covariance @ j
     eye = torch.eye(j.shape[-1], dtype=j.dtype, device=j.device)
     found = inverse(eye + product) @ covariance
+    moved = to @ found @ to.mT
     if product.numel() and float(product.abs().max()) > EASY:
         hard = product.abs().amax(dim=(-2, -1)) > EASY
-        # S^T (1 + S J S^T)^-1 S, S^T S = P: a vague P or a precise J takes no digit from what is known well
-        root = _root(covariance[hard])
-        half = torch.linalg.solve_triangular(_one_and(_root(j[hard]) @ root.mT).mT, root, upper=False)
+        half = _half(covariance[hard], _root(j[hard]))
         found[hard] = half.mT @ half
-    return found
+        half = half @ to[hard].mT
+        moved[hard] = half.mT @ half
+    return found, moved
+
+
+def _half(covariance: Covariances, told: Tensor) -> Tensor:
+    """B, B^T B = (P^-1 + A^T A)^-1: a vague P or a precise A takes no digit from what is known well."""
+    root = _root(covariance)
+    # S^T (1 + S A^T A S^T)^-1 S, S^T S = P
+    return torch.linalg.solve_triangular(_one_and(told @ root.mT).mT, root, upper=False)
 
 
 def _one_and(factor: Covariances) -> Covariances:
     """Upper triangular R, R^T R = 1 + A^T A, without a square of A: there is one however large A is."""
-    eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device).expand_as(factor)
+    width = factor.shape[-1]
+    eye = torch.eye(width, dtype=factor.dtype, device=factor.device).expand(*factor.shape[:-2], width, width)
     r = torch.linalg.qr(torch.cat([factor, eye], dim=-2), mode="r").R
     # each is the distance of a column from those before it, at least 1 before rounding
     diagonal = r.diagonal(dim1=-2, dim2=-1)
@@ -289,15 +327,6 @@ def _of_seen(chain: Chain, seen: Seen) -> Chain:
     together = there[:, :, None] * there[:, None, :] + torch.diag_embed(1 - there)
     observation = there[..., None] * chain.observation
     return replace(chain, observation=observation, observation_noise=together * chain.observation_noise)
-
-
-def _require_told_apart(failed: Tensor) -> None:
-    """ValueError where H P H^T + R has no inverse, R rounded away."""
-    if bool(failed.any()):
-        raise ValueError(
-            "chain: the noise of readings of one time is rounded away beside what is not known before them, of which "
-            "several tell the same; give a smaller covariance of x_0, or their mean as one reading"
-        )
 
 
 def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
