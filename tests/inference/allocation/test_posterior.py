@@ -72,6 +72,25 @@ def test_price_bounds_the_normaliser_and_the_saddle_point_closes_it() -> None:
     assert float(found.mean.sum()) == pytest.approx(budget, rel=1e-12)
 
 
+@pytest.mark.parametrize("patches", [1, 2, 9])
+def test_the_saddle_point_holds_in_any_unit_of_utilities(patches: int) -> None:
+    """Where one allocation is nearly sure, the variance of its sum says nothing of a bell."""
+    random, at = np.random.default_rng(patches), levels(Bounds(64, 400), grain=14)
+    weight, ratio = (torch.from_numpy(np.exp(random.normal(size=patches))) for _ in range(2))
+    budget = 64 * patches + 14 * 5 * patches
+    for scale in (1e-6, 1.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e9):
+        given = potentials(Utility(scale * weight, ratio / 50), at)
+        found, true = priced(given, budget, at), exact(given, budget, at)
+        assert float(found.log_normaliser - true.log_normaliser) == pytest.approx(0, abs=0.2), scale
+
+
+def test_a_budget_that_no_price_makes_probable_is_refused() -> None:
+    """Three tokens of one patch have the probability exp(-100) / 2."""
+    hollow = torch.tensor([[0.0, -100.0, 0.0]]).double()
+    with pytest.raises(ValueError, match="potentials: have a hollow where the budget of 3 tokens lies"):
+        exact(hollow, 3, levels(Bounds(2, 4)))
+
+
 def test_large_utilities_bring_the_posterior_to_the_best_allocation() -> None:
     utility = Utility(torch.tensor([1.0, 2.0, 3.0]).double() * 1e4, torch.tensor([0.1, 0.2, 0.05]).double())
     at = levels(Bounds(1, 12))

@@ -22,6 +22,12 @@ Levels = Float[Tensor, "levels"]
 MOST_STEPS = 100
 SURE = 60.0
 """Nats beyond the steepest utility at which the price leaves a patch exp(-60) of the probability of a second number."""
+NEARLY_SURE = 0.3
+"""Variance of a sum, in steps of tokens, below which it has no shape of a bell."""
+SERIES = (-5 / 6, 3 / 4)
+"""Nats of Edgeworth's series at the skewness 2 and the excess 6, which no logarithmically concave sum exceeds."""
+IMPROBABLE = 1e-8
+"""Probability of the budget under the price, below which sums in float64 tell nothing of it."""
 MOST_NUMBERS = 2**26
 """Complex numbers of the characteristic functions of all patches."""
 
@@ -122,11 +128,17 @@ def _at(given: Potentials, at: Levels, price: Rows, budget: int) -> Priced:
 
 
 def _at_mean(variance: Rows, third: Rows, fourth: Rows, grain: int) -> Rows:
-    """ln p(sum = its mean) of a sum with these cumulants in steps of `grain`, by Edgeworth's series to second order:
-    -ln(2 pi v) / 2 + ln grain + fourth / (8 v^2) - 5 third^2 / (24 v^3), at most 0."""
-    safe = variance.clamp_min(torch.finfo(variance.dtype).tiny ** 0.25)
-    series = fourth / (8 * safe.square()) - 5 * third.square() / (24 * safe.pow(3))
-    return (math.log(grain) - (2 * math.pi * safe).log() / 2 + series).clamp_max(0)
+    """ln p(sum = its mean) of a sum with these cumulants in steps of `grain`, at most 0.
+
+    With v, c and d the cumulants in steps, by Edgeworth's series to second order: -ln(2 pi v) / 2 + d / (8 v^2) - 5 c^2
+    / (24 v^3), the series within what utilities that are concave allow. Below v = `NEARLY_SURE` the sum is its mean or
+    one step off: ln(1 - v). It errs by 0.2 nats at most, whatever the unit of utilities.
+    """
+    v, c, d = variance / grain**2, third / grain**3, fourth / grain**4
+    safe = v.clamp_min(NEARLY_SURE)
+    series = (d / (8 * safe.square()) - 5 * c.square() / (24 * safe.pow(3))).clamp(*SERIES)
+    sure = (-v.clamp_max(NEARLY_SURE)).log1p()
+    return torch.where(v > NEARLY_SURE, series - (2 * math.pi * safe).log() / 2, sure).clamp_max(0)
 
 
 def _grain(at: Levels) -> int:
@@ -164,8 +176,8 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
     """ln Z and marginals from the sum's distribution under the priced product, which the product of the patches'
     characteristic functions gives.
 
-    O(N^2 K log N K) for N patches of K levels; ValueError where that is too much, for a budget that no steps lead to,
-    and as of `priced`.
+    O(N^2 K log N K) for N patches of K levels; ValueError where that is too much, for a budget that no steps lead to or
+    that is improbable at any price, and as of `priced`.
     """
     patches, count = given.shape
     size = patches * (count - 1) + 1
@@ -183,6 +195,11 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
             f"budget: {budget} tokens are no sum of steps of {grain} above {int(at[0])} tokens a patch"
         )
     every = torch.fft.irfft(waves.prod(0), n=size)[rest]
+    if not every > IMPROBABLE:
+        raise ValueError(
+            f"potentials: have a hollow where the budget of {budget} tokens lies, so that rounding hides how probable it "
+            "is; give concave ones, such as those of a `Utility`"
+        )
     others = torch.fft.irfft(_without_each(waves), n=size)
     left = rest - torch.arange(count, device=chance.device)
     told = torch.where((left >= 0) & (left < size), others[:, left.clamp(0, size - 1)].clamp_min(0), 0)
