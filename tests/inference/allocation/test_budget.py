@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, at_price, rounded, water_filling, whole
+from precisionflow.inference.allocation.over_ranks import whole_over_ranks
 from precisionflow.inference.allocation.utility import Utility
+from precisionflow.training.ranks import Ranks
 
 
 def drawn(random: np.random.Generator, *shape: int, spread: float = 1.0) -> Utility:
@@ -49,6 +51,21 @@ def test_sums_are_exact_at_the_ends_of_float64(weights: float, ratios: float, bo
     """Utilities so flat or so steep that one token changes them by less than their last digit."""
     for seed, (patches, share) in enumerate(itertools.product((1, 2, 9), (0.0, 0.01, 0.37, 1.0))):
         check_optimum(seed, patches, share, 1.0, weights, ratios, bounds)
+
+
+@pytest.mark.parametrize("weights", [1e-300, 1e-6, 1.0, 1e300])
+def test_a_budget_by_bisection_over_ranks_is_the_same(weights: float) -> None:
+    """Of one rank; that of two is `tests/inference/variational/test_shared.py`."""
+    random = np.random.default_rng(4)
+    weight, ratio = drawn(random, 3, 30)
+    some = torch.where(torch.rand(3, 30) < 0.2, 0.0, weights * weight)
+    for utility in (Utility(weights * weight, ratio), Utility(some, ratio), Utility(0 * weight, ratio)):
+        for budget in (30 * 64, 30 * 64 + 1, 30 * 150, 30 * 400):
+            found, wanted = whole_over_ranks(utility, budget, Ranks()), whole(utility, budget)
+            assert found.sum(-1).tolist() == [budget] * 3
+            torch.testing.assert_close(
+                utility.total(found.double()), utility.total(wanted.double()), rtol=1e-13, atol=0
+            )
 
 
 @pytest.mark.parametrize("patches", [9, 100_000, 1_000_000])

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from precisionflow.inference.allocation.over_ranks import whole_over_ranks
+from precisionflow.inference.allocation.utility import Utility
 from precisionflow.inference.variational import (
     Dirichlet,
     Gamma,
@@ -26,6 +28,7 @@ from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.training.ranks import Ranks
 
 VALUES, STATES, WIDTH, GROUPS = 61, 3, 2, 23
+BUDGET = 150 * VALUES + 7
 
 
 def data() -> tuple[Tensor, Tensor, Tensor]:
@@ -55,6 +58,42 @@ def groups(values: Tensor) -> tuple[Model, list[Variable]]:
     each = model.latent(normal(mean, spread), plates=(values.shape[1],))
     model.observe(normal(each, 1.5), values)
     return model, [mean, spread]
+
+
+def utilities() -> Utility:
+    """Two rows of patches, half of them alike, so that gains tie over ranks."""
+    random = torch.Generator().manual_seed(1)
+    weight, ratio = torch.randn(2, 2, VALUES, dtype=torch.float64, generator=random).exp()
+    alike = torch.arange(VALUES).remainder(2) == 0
+    return Utility(torch.where(alike, 1.0, weight), torch.where(alike, 0.02, ratio / 50))
+
+
+def tokens(ranks: Ranks, own: slice) -> list[list[int]]:
+    """Of this rank's patches, the sum over all ranks kept."""
+    utility = Utility(*(of[:, own] for of in utilities()))
+    return whole_over_ranks(utility, BUDGET, ranks).tolist()
+
+
+def tokens_of_a_bad_rank(ranks: Ranks) -> str:
+    """What a rank hears where the last one has a weight below 0."""
+    weight = torch.full((1, 3), -1.0 if ranks.index == ranks.count - 1 else 1.0)
+    try:
+        whole_over_ranks(Utility(weight, torch.ones(1, 3)), 600, ranks)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def start_of_one_rank(ranks: Ranks) -> str:
+    """What a rank hears where a shared variable begins elsewhere on each."""
+    model = Model()
+    mean = model.latent(Gaussian.of(0.0, 1.0), start=Gaussian.of(float(ranks.index), 1.0))
+    model.observe(normal(mean, 1.0), torch.zeros(3))
+    try:
+        infer(model, shared=Shared((mean,), ranks.sum))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def main(folder: Path, ranks: Ranks) -> None:
@@ -88,6 +127,8 @@ def main(folder: Path, ranks: Ranks) -> None:
             "sums": calls,
             "classes": sum(bool(set(of) & set(variables)) for of in coloured(model)),
         }
+    found["tokens"] = {"own": tokens(ranks, share(VALUES)), "bad": tokens_of_a_bad_rank(ranks)}
+    found["started apart"] = start_of_one_rank(ranks)
     (folder / f"{ranks.index}_of_{ranks.count}.json").write_text(json.dumps(found))
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from precisionflow.inference.allocation.budget import whole
 from precisionflow.inference.variational import Gamma, Gaussian, Model, Shared, infer, normal
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.updates import start
 from precisionflow.training.ranks import Ranks
-from tests.inference.variational.on_ranks import main
+from tests.inference.variational.on_ranks import BUDGET, VALUES, main, utilities
 
 PROGRAM = Path(__file__).with_name("on_ranks.py")
 
@@ -44,7 +45,26 @@ def test_an_iteration_takes_one_sum_for_each_class_and_one_for_the_free_energy(
     found: list[dict], model: str
 ) -> None:
     rank = found[1][model]
-    assert rank["sums"] == len(rank["free_energies"]) * (rank["classes"] + 1)
+    begun = 3
+    assert rank["sums"] == begun + len(rank["free_energies"]) * (rank["classes"] + 1)
+
+
+def test_tokens_of_two_ranks_are_those_of_one_budget(found: list[dict]) -> None:
+    """As many in all, and no token gains more on the other rank."""
+    best = utilities().total(whole(utilities(), BUDGET).double())
+    ranks = [torch.tensor(of["tokens"]["own"]) for of in found[1:]]
+    for tokens in (torch.tensor(found[0]["tokens"]["own"]), torch.cat(ranks, dim=-1)):
+        assert tokens.sum(-1).tolist() == [BUDGET, BUDGET]
+        torch.testing.assert_close(utilities().total(tokens.double()), best, rtol=1e-14, atol=0)
+    assert abs(int(ranks[0].sum()) - 2 * BUDGET * ranks[0].shape[1] / VALUES) > 100, "no share of its own"
+
+
+def test_mistakes_of_one_rank_are_told_by_all(found: list[dict]) -> None:
+    _, first, last = found
+    assert last["tokens"]["bad"].startswith("utility: weight of patch (0, 0) is -1")
+    assert first["tokens"]["bad"].startswith("utility: of another rank holds what is no number")
+    for rank in (first, last):
+        assert rank["started apart"].startswith("shared: shared variables do not start alike on all ranks")
 
 
 def test_what_is_shared_alone_is_what_is_not_shared() -> None:

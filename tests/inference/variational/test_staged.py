@@ -7,8 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from precisionflow.inference.variational import Gaussian, Model, infer, linear, normal
+from precisionflow.inference.variational import (
+    Categorical,
+    Gaussian,
+    Model,
+    categorical,
+    infer,
+    linear,
+    normal,
+)
 from precisionflow.inference.variational.staged import infer_staged, largest_rise
 from precisionflow.training.ranks import Ranks
 from tests.inference.variational.stages_on_ranks import PERIODS, drawn, main, numbers
@@ -84,6 +93,22 @@ def test_stages_on_ranks_believe_what_they_do_in_one_process(found: list[dict], 
     """To the last bit: a rank computes what the process would for its stages."""
     one, *ranks = (of[period] for of in found)
     assert ranks == [one, one]
+
+
+def test_a_mixture_that_begins_alike_in_all_stages_is_refused() -> None:
+    """Where states start apart, chances and means that are updated at once are apart in turn, and settle."""
+    values = torch.tensor([-4.0, -5.0, 4.0, 5.0])
+    for start in (None, Categorical.of([[0.9, 0.1]] * 2 + [[0.1, 0.9]] * 2)):
+        model = Model()
+        means = model.latent(Gaussian.of(torch.zeros(2), 0.1), name="means")
+        which = model.latent(categorical([0.5, 0.5]), plates=(4,), start=start)
+        model.observe(normal(means, 1.0), values, which=which)
+        if start is None:
+            with pytest.raises(ValueError, match="all states of which= begin with the same means"):
+                infer_staged(model, alone(model), step=0.5)
+        else:
+            found = infer_staged(model, alone(model), step=0.5)
+            torch.testing.assert_close(found[means].mean, infer(model)[means].mean, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

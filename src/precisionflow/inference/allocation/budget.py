@@ -139,14 +139,14 @@ def at_price(utility: Utility, price: float, bounds: Bounds = USUAL) -> Whole:
     given = Utility(*(of.detach() for of in utility)).double()
     patches = given.weight.shape[-1]
     bounds.check(bounds.lowest * patches, patches)
-    return _at_price(given, given.weight.new_full(given.weight.shape[:-1], price), bounds)
+    return tokens_at(given, given.weight.new_full(given.weight.shape[:-1], price), bounds)
 
 
 def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tuple[Whole, Whole]:
     """Tokens at two prices, of sums at most and at least the budget; none differs by more than one."""
     width = torch.full_like(price, (utility.weight.shape[-1] ** 0.5 + 1) / max(budget, 1))
     dear, cheap = price * (1 + width), price / (1 + width)
-    few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
+    few, many = tokens_at(utility, dear, bounds), tokens_at(utility, cheap, bounds)
     for _ in range(MOST_STEPS):
         width = width * 4
         short, over = few.sum(-1) > budget, (many.sum(-1) < budget) & ~_full(utility, many, bounds)
@@ -156,13 +156,13 @@ def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tupl
             torch.where(short, dear * (1 + width), dear),
             torch.where(over, cheap / (1 + width), cheap),
         )
-        few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
+        few, many = tokens_at(utility, dear, bounds), tokens_at(utility, cheap, bounds)
     for _ in range(MOST_STEPS):
         middle = (dear * cheap).sqrt()
         wide = ((many - few).amax(-1) > 1) & (middle < dear) & (middle > cheap)
         if not bool(wide.any()):
             break
-        tokens = _at_price(utility, middle, bounds)
+        tokens = tokens_at(utility, middle, bounds)
         above = tokens.sum(-1) > budget
         dear, cheap = torch.where(wide & ~above, middle, dear), torch.where(wide & above, middle, cheap)
         few = torch.where((wide & ~above)[..., None], tokens, few)
@@ -175,7 +175,7 @@ def _full(utility: Utility, tokens: Whole | Each, bounds: Bounds) -> Tensor:
     return ((tokens == bounds.highest) | ~utility.counts).all(-1)
 
 
-def _at_price(utility: Utility, price: Rows, bounds: Bounds) -> Whole:
+def tokens_at(utility: Utility, price: Rows, bounds: Bounds) -> Whole:
     """The tokens that each gain at least the price: 1 + 1 / (exp(2 price / w) - 1) - 1 / rho, rounded down."""
     counts = utility.counts
     weight, ratio = (torch.where(counts, of, 1) for of in utility)

@@ -197,8 +197,8 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
     every = torch.fft.irfft(waves.prod(0), n=size)[rest]
     if not every > IMPROBABLE:
         raise ValueError(
-            f"potentials: have a hollow where the budget of {budget} tokens lies, so that rounding hides how probable it "
-            "is; give concave ones, such as those of a `Utility`"
+            f"potentials: have a hollow where the budget of {budget} tokens lies, so that rounding hides how "
+            "probable it is; give concave ones, such as those of a `Utility`"
         )
     others = torch.fft.irfft(_without_each(waves), n=size)
     left = rest - torch.arange(count, device=chance.device)

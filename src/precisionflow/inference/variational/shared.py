@@ -17,6 +17,9 @@ from precisionflow.inference.variational.model import Model
 Total = Callable[[Tensor], Tensor]
 """Elementwise sum over ranks of a tensor, which it may change; the same tensor on every rank."""
 
+ALIKE = 1e-12
+"""Relative difference of a number from its mean over ranks, more than rounding makes, by which ranks differ."""
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -40,6 +43,20 @@ class Shared:
                     raise ValueError(
                         f"shared: {factor.name} is predicted by {parent.name}, which is not shared; share it too"
                     )
+
+    def require_alike(self, beliefs: Beliefs) -> None:
+        """ValueError on every rank where shared beliefs are other ones on one of them; three sums."""
+        own = torch.cat([part.flatten() for variable in self.variables for part in beliefs[variable].natural])
+        ranks, numbers, squares = self.total(own.new_tensor([1.0, len(own), len(own) ** 2])).tolist()
+        if ranks * squares == numbers**2:
+            mean = self.total(own) / ranks
+            off = (own - mean).abs() > ALIKE * mean.abs()
+            if not self.total(off.any().to(own.dtype)):
+                return
+        raise ValueError(
+            "shared: shared variables do not start alike on all ranks, so that each would go another way; make them, "
+            "their start= too, from the same numbers everywhere"
+        )
 
     def naturals(
         self, model: Model, together: Sequence[Variable], beliefs: Beliefs

@@ -12,7 +12,14 @@ from precisionflow.inference.counts import is_count, require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.model import Model
-from precisionflow.inference.variational.updates import Inferred, start, updated
+from precisionflow.inference.variational.updates import (
+    NOTICED,
+    Inferred,
+    alike,
+    require_apart,
+    start,
+    updated,
+)
 
 Exchange = Callable[[Beliefs], Beliefs]
 """Beliefs about the variables of this process -> those about all; every process that holds stages calls it."""
@@ -36,7 +43,7 @@ def infer_staged(
     have left: small steps do not help where the period is long. Stops when F changes by less than tolerance (1 + |F|),
     at tolerance 0 after all exchanges, and where it is not finite any more; whether it rose on the way says
     `largest_rise`. `held`: the stages of this process, none: all of them. ValueError for stages that do not have every
-    variable once.
+    variable once, and for mixtures as of `infer`, by the end or twice as many exchanges as `infer` takes iterations.
     """
     _require(model, stages, held, period, step, exchanges, tolerance)
     held = range(len(stages)) if held is None else held
@@ -44,17 +51,25 @@ def infer_staged(
     views = {stage: start(model) for stage in held}
     energies: list[float] = []
     known = start(model)
-    for _ in range(exchanges):
+    stuck = alike(model, known)
+    for done in range(1, exchanges + 1):
         for stage in held:
             for _ in range(period):
                 views[stage] = updated(model, views[stage], turns[stage], step=step)
         known = exchange({variable: views[stage][variable] for stage in held for variable in stages[stage]})
         for stage in held:
             views[stage] = dict(known)
+        if stuck:
+            # updated beside each other, chances and components may be apart in turn
+            now = alike(model, known)
+            stuck = [mixture for mixture in stuck if mixture in now]
+        if done in (2 * NOTICED, exchanges):
+            require_apart(stuck)
         energies.append(free_energy(model, known).item())
         if not math.isfinite(energies[-1]):
             break
         if len(energies) > 1 and abs(energies[-2] - energies[-1]) < tolerance * (1 + abs(energies[-1])):
+            require_apart(stuck)
             return Inferred(known, energies, converged=True)
     return Inferred(known, energies, converged=False)
 

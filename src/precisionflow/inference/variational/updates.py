@@ -5,7 +5,7 @@ there too: it is KL(belief, optimum) + constant, which falls along a step of nat
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -58,7 +58,8 @@ def infer(
     Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
     `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
     the same time from other data, have a part in. ValueError where F is not finite, and for a mixture whose components
-    begin alike and which nothing tells apart in two iterations, so that they stay alike.
+    begin alike and which nothing tells apart in two iterations, so that they stay alike; on all ranks where what they
+    share starts otherwise on one.
     """
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
@@ -71,12 +72,13 @@ def infer(
     require_schedule(model, classes)
     if shared:
         shared.require_shared_parents(model)
+        shared.require_alike(beliefs)
     energies: list[float] = []
     converged = False
     for done in range(1, iterations + 1):
         beliefs = updated(model, beliefs, classes, step=step, shared=shared)
         if done == NOTICED:
-            _require_apart(model, beliefs)
+            require_apart(alike(model, beliefs))
         if tolerance or done == iterations:
             energies.append(free_energy(model, beliefs, shared).item())
             _require_finite(energies[-1], done)
@@ -95,20 +97,25 @@ def _require_finite(free_energy: float, iterations: int) -> None:
         )
 
 
-def _require_apart(model: Model, beliefs: Beliefs) -> None:
-    """ValueError where all components of a mixture began equal and no value is nearer to one of them now.
+def alike(model: Model, beliefs: Beliefs) -> list[GaussianFactor]:
+    """Mixtures all of whose components began equal while no value is nearer to one of them now.
 
     What they began as is compared, and chances, which have no unit: components may come to lie together, and those that
     lie far from 0 near each other.
     """
     begun = start(model)
-    for factor in model.factors:
-        if isinstance(factor, GaussianFactor) and factor.alike(begun) and factor.undecided(beliefs):
-            names = " and ".join(variable.name for variable in factor.normal.variables)
-            raise ValueError(
-                f"{factor.name}: all states of which= begin with the same {names} and nothing tells them apart; "
-                "give these a start= that differs between states"
-            )
+    mixtures = (factor for factor in model.factors if isinstance(factor, GaussianFactor))
+    return [factor for factor in mixtures if factor.alike(begun) and factor.undecided(beliefs)]
+
+
+def require_apart(mixtures: Sequence[GaussianFactor]) -> None:
+    """ValueError for mixtures that nothing tells apart."""
+    for factor in mixtures:
+        names = " and ".join(variable.name for variable in factor.normal.variables)
+        raise ValueError(
+            f"{factor.name}: all states of which= begin with the same {names} and nothing tells them apart; "
+            "give these a start= that differs between states"
+        )
 
 
 def start(model: Model) -> Beliefs:
