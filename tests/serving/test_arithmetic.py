@@ -1,5 +1,6 @@
 """Arithmetic by query: what is measured, what is kept, what is chosen, and that it is what answers."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from precisionflow.results.layout import TrainedCell, cell_folder
 from precisionflow.serving import ServedModel, load_predictor
 from precisionflow.serving.arithmetic import calibrate, kept
 from precisionflow.serving.arithmetic.choice import chosen
+from precisionflow.serving.arithmetic.on_gpu import Float8Linear, in_float8
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.endpoints.predict import PredictRows
@@ -151,6 +153,32 @@ def test_the_chosen_arithmetic_is_what_answers(wide: Wide) -> None:
         assert found["arithmetic"] == "bfloat16"
         assert found["columns"]["mean"] == stated["bfloat16"]
         assert served.ask(columns, deadline=9.5).said["arithmetic"] == "float32"
+
+
+def test_float8_is_a_product_of_rounded_numbers_row_by_row() -> None:
+    """By torch's products on a CPU; those of a GPU were not tried. 17 and 5 are no edges that its matrices have."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(17, 5)
+    rows = torch.randn(4, 3, 17) * 10.0 ** torch.arange(-6, 6).view(4, 3, 1)
+    rows[1, 2] = 0
+    found = Float8Linear(layer)
+
+    def rounded(x: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
+        unit = torch.where(largest > 0, largest / 448, 1)
+        return (x / unit).to(torch.float8_e4m3fn).float() * unit
+
+    weight = rounded(layer.weight, layer.weight.abs().max())
+    wanted = rounded(rows, rows.abs().amax(-1, keepdim=True)) @ weight.T + layer.bias
+    torch.testing.assert_close(found(rows), wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found(rows[3:, 1]), found(rows)[3:, 1], rtol=1e-6, atol=0)
+
+
+def test_a_network_in_float8_states_nearly_the_same(wide: Wide) -> None:
+    predictor = wide.load().predictor
+    rows = torch.randn(50, len(predictor.data_card.inputs), generator=torch.Generator().manual_seed(0))
+    exact = predictor.standardised(rows)
+    stated = dataclasses.replace(predictor, model=in_float8(predictor.model)).standardised(rows)
+    assert 0 < calibrate._error(exact, stated) < 0.2
 
 
 def test_stacked_networks_have_no_int8(tmp_path: Path) -> None:

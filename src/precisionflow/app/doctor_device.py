@@ -13,7 +13,8 @@ from precisionflow.results.machine import gpus
 
 DIFFERS = {
     "CPU": "ranks talk by gloo; attention in blocks that fit the caches; bfloat16 by autocast, int8 in `serve` alone",
-    "CUDA": "ranks talk by nccl; attention by fused kernels in bfloat16, else in blocks; `serve` stays on the CPU",
+    "CUDA": "ranks talk by nccl; attention by fused kernels in bfloat16, else in blocks; `serve` stays on the CPU "
+    "but for float8 and TensorRT, which were tried on no GPU",
     "ROCm": "as on CUDA, ranks talk by rccl under nccl's name; it was tried on no such GPU",
 }
 """Device -> what is not the same on it; all else is one code."""

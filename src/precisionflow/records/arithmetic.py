@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from precisionflow.records.card import Card
 
-Arithmetic = Literal["float32", "bfloat16", "int8"]
+Arithmetic = Literal["float32", "bfloat16", "tensorrt", "float8", "int8"]
 
 
 class Timed(Card):
@@ -46,4 +46,4 @@ class ArithmeticCard(Card):
     machine: str
     """Processor, threads and libraries: times of another machine are of no use."""
     variants: tuple[Variant, ...] = Field(min_length=1)
-    """float32 first, falling precision."""
+    """float32 first."""

@@ -13,8 +13,12 @@ def chosen(card: ArithmeticCard, *, rows: int, tolerance: float, seconds: float)
     if exact.timed(rows).most <= seconds:
         return exact.arithmetic
     allowed = [each for each in cheaper if each.error <= tolerance and each.timed(rows).faster]
-    in_time = [each for each in allowed if each.timed(rows).most <= seconds]
+    in_time = [each for each in sorted(allowed, key=_error) if each.timed(rows).most <= seconds]
     return min(in_time[:1] or [exact, *allowed], key=lambda each: _median(each, rows)).arithmetic
+
+
+def _error(variant: Variant) -> float:
+    return variant.error
 
 
 def _median(variant: Variant, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""A predictor in another arithmetic: bfloat16 by autocast, int8 by dynamic quantisation of linear layers."""
+"""A predictor in another arithmetic: bfloat16 by autocast, int8 by dynamic quantisation; more of GPUs."""
 
 import copy
 import dataclasses
@@ -16,6 +16,7 @@ from precisionflow.models.posteriors.dropout import Dropout
 from precisionflow.models.posteriors.point import Point
 from precisionflow.models.posteriors.predictive import Features, Predictive
 from precisionflow.records.arithmetic import Arithmetic
+from precisionflow.serving.arithmetic.on_gpu import by_tensorrt, has_float8, has_tensorrt, in_float8
 
 Rows = TypeVar("Rows", bound="TablePredictor | RowClassPredictor")
 
@@ -36,13 +37,23 @@ def variants_of(predictor: Rows) -> dict[Arithmetic, Rows]:
     """The arithmetics that the predictor can be computed in, float32 first.
 
     Only posteriors of networks have others: models of images settle in float32. int8 needs a network with linear layers
-    of its own, which an ensemble of stacked weights is not, and a processor whose kernels torch has.
+    of its own, which an ensemble of stacked weights is not, and a processor whose kernels torch has; so do float8 and
+    TensorRT, which need a GPU that has them.
     """
     found: dict[Arithmetic, Rows] = {"float32": predictor}
     if not isinstance(predictor.model, Predictive):
         return found
     found["bfloat16"] = dataclasses.replace(predictor, model=HalfWidth(predictor.model))
-    if isinstance(predictor.model, Point | Dropout) and (quantised := _quantised(predictor.model)):
+    if not isinstance(predictor.model, Point | Dropout):
+        return found
+    gpu = torch.device("cuda")
+    if has_tensorrt():
+        found["tensorrt"] = dataclasses.replace(
+            predictor, model=by_tensorrt(predictor.model).to(gpu), device=gpu
+        )
+    if has_float8():
+        found["float8"] = dataclasses.replace(predictor, model=in_float8(predictor.model).to(gpu), device=gpu)
+    if quantised := _quantised(predictor.model):
         found["int8"] = dataclasses.replace(predictor, model=quantised)
     return found
 
@@ -64,4 +75,6 @@ def _quantised(model: nn.Module) -> nn.Module | None:
 def machine() -> str:
     """What times depend on."""
     processor = platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} processors, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    threads = torch.get_num_threads()
+    return f"{processor}{gpu}, {os.cpu_count()} processors, {threads} threads, torch {torch.__version__}"
