@@ -213,6 +213,25 @@ def test_a_free_energy_that_is_not_finite_is_refused():
         infer(model)
 
 
+@pytest.mark.parametrize("prior", [1e-13, 1e-20])
+def test_what_rounding_has_made_singular_is_refused(prior):
+    """Two numbers that are the same in all data, and two sums that are: what priors say of the difference is lost."""
+    eye = torch.eye(2, dtype=torch.float64)
+    same, both = Model(), Model()
+    mean = same.latent(GaussianVector.of(torch.zeros(2), 1e-6 * eye))
+    precision = same.latent(Wishart.of(3.0, prior * eye))
+    same.observe(normal(mean, precision), 10 * drawn(COUNT, 1) * torch.ones(2))
+    terms = both.latent(GaussianVector.of(torch.zeros(2), prior / 10 * eye))
+    both.observe(normal(linear((torch.ones(2, 2), terms)), eye), torch.ones(1, 2))
+    for model in (same, both):
+        with pytest.raises(
+            ValueError, match=r"is singular but for rounding: .*give a stronger prior, or leave one"
+        ):
+            infer(model)
+    with pytest.raises(ValueError, match="exact: precision of all variables is singular but for rounding"):
+        exact(both)
+
+
 @pytest.mark.parametrize("start", [None, torch.tensor([-1.0, 1.0])])
 def test_a_mixture_whose_components_begin_alike_is_refused(start):
     model = Model()

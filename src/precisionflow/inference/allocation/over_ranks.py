@@ -43,8 +43,8 @@ def whole_over_ranks(utility: Utility, budget: int, ranks: Ranks, bounds: Bounds
         given = Utility(*(of.detach() for of in utility)).double()
     except ValueError as error:
         mistake = error
-    told = given.weight.new_tensor([given.weight.shape[-1], mistake is not None])
-    patches, mistakes = ranks.sum(told).tolist()
+    told = [given.weight.shape[-1], mistake is not None]
+    patches, mistakes = ranks.sum(given.weight.new_tensor(told, dtype=torch.float64)).tolist()
     if mistakes:
         raise mistake or ValueError(
             "utility: of another rank holds what is no number, as its own message says"

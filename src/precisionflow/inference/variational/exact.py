@@ -12,7 +12,7 @@ from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.plates import total
-from precisionflow.inference.variational.families import ExponentialFamily, Natural
+from precisionflow.inference.variational.families import ExponentialFamily, Natural, require_digits, root_of
 from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector, log_det
@@ -114,7 +114,8 @@ def _dense(model: Model) -> Dense:
 
     mean = torch.zeros(sum(sizes), dtype=torch.float64)
     precision = torch.autograd.functional.hessian(energy, mean)
-    root = torch.linalg.cholesky(precision)
+    root = root_of(precision, name := "exact: precision of all variables")
+    require_digits(root, name)
     for _ in range(2):
         at = mean.requires_grad_()
         (slope,) = torch.autograd.grad(energy(at), at)

@@ -17,6 +17,7 @@ from precisionflow.inference.variational.updates import (
     Inferred,
     alike,
     require_apart,
+    require_regular,
     start,
     updated,
 )
@@ -70,6 +71,7 @@ def infer_staged(
             break
         if len(energies) > 1 and abs(energies[-2] - energies[-1]) < tolerance * (1 + abs(energies[-1])):
             require_apart(stuck)
+            require_regular(known)
             return Inferred(known, energies, converged=True)
     return Inferred(known, energies, converged=False)
 

@@ -16,7 +16,9 @@ from precisionflow.inference.counts import require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.factors.gaussian import GaussianFactor
-from precisionflow.inference.variational.families import ExponentialFamily, Natural
+from precisionflow.inference.variational.families import ExponentialFamily, Natural, require_digits
+from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
+from precisionflow.inference.variational.families.wishart import Wishart
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
 from precisionflow.inference.variational.shared import Shared
@@ -57,7 +59,8 @@ def infer(
 
     Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
     `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
-    the same time from other data, have a part in. ValueError where F is not finite, and for a mixture whose components
+    the same time from other data, have a part in. ValueError where F is not finite, where rounding has
+    made a precision singular, and for a mixture whose components
     begin alike and which nothing tells apart in two iterations, so that they stay alike; on all ranks where what they
     share starts otherwise on one.
     """
@@ -86,7 +89,15 @@ def infer(
             converged = abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1]))
         if converged:
             break
+    require_regular(beliefs)
     return Inferred(beliefs, energies, converged)
+
+
+def require_regular(beliefs: Beliefs) -> None:
+    """ValueError for a belief whose matrix is singular but for rounding."""
+    for variable, belief in beliefs.items():
+        if isinstance(belief, GaussianVector | Wishart):
+            require_digits(belief.root, variable.name)
 
 
 def _require_finite(free_energy: float, iterations: int) -> None:

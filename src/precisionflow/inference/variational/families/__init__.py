@@ -19,6 +19,8 @@ from torch import Tensor
 Natural = tuple[Tensor, ...]
 Plates = tuple[int, ...]
 Numbers = Tensor | float | Sequence[float] | Sequence[Sequence[float]]
+LEAST_OWN = 1e-13
+"""Share of a number's precision that those before it do not tell; float64 rounds it by about 2e-16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +141,28 @@ def require_positive(given: Tensor, name: str, what: str) -> None:
     """ValueError where a number is not above 0."""
     if not bool((given > 0).all()):
         raise ValueError(f"{name}: {what} has to be above 0, given {given.min().item():g}")
+
+
+def root_of(matrix: Float[Tensor, "*plates width width"], name: str) -> Float[Tensor, "*plates width width"]:
+    """Lower Cholesky factor; ValueError where rounding has left none of what was positive definite."""
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed.any()):
+        raise ValueError(_singular(name))
+    return root
+
+
+def require_digits(root: Float[Tensor, "*plates width width"], name: str) -> None:
+    """ValueError where the inverse of a matrix with this Cholesky factor has lost all but three digits to rounding."""
+    own = root.diagonal(dim1=-2, dim2=-1).square() / root.square().sum(dim=-1)
+    if bool((own < LEAST_OWN).any()):
+        raise ValueError(_singular(name))
+
+
+def _singular(name: str) -> str:
+    return (
+        f"{name} is singular but for rounding: some numbers of its vectors tell the same, and its prior is lost beside "
+        "them; give a stronger prior, or leave one of them out"
+    )
 
 
 def require_positive_definite(given: Tensor, name: str, what: str) -> None:

@@ -14,6 +14,7 @@ from precisionflow.inference.variational.families import (
     Numbers,
     fitting,
     require_positive_definite,
+    root_of,
 )
 
 Vectors = Float[Tensor, "*plates width"]
@@ -34,7 +35,7 @@ class GaussianVector(ExponentialFamily):
     @cached_property
     def root(self) -> Matrices:
         """Lower Cholesky factor of the precision."""
-        return torch.linalg.cholesky(self.natural[1])
+        return root_of(self.natural[1], "GaussianVector: precision")
 
     @cached_property
     def covariance(self) -> Matrices:

@@ -14,6 +14,7 @@ from precisionflow.inference.variational.families import (
     Numbers,
     fitting,
     require_positive_definite,
+    root_of,
 )
 from precisionflow.inference.variational.families.gaussian_vector import Matrices, log_det
 
@@ -44,7 +45,7 @@ class Wishart(ExponentialFamily):
     @cached_property
     def root(self) -> Matrices:
         """Lower Cholesky factor of V^-1."""
-        return torch.linalg.cholesky(self.natural[1])
+        return root_of(self.natural[1], "Wishart: inverse scale")
 
     @cached_property
     def mean(self) -> Matrices:
