@@ -40,6 +40,10 @@ one object, of which Kubernetes takes 1 MiB.
 GROUPS_AT_ONCE = 8
 OF_A_GROUP = ("train", "launch-trainjob", "evaluate")
 """Tasks that take the variants of a group one after the other."""
+LAUNCHING = ("launch-trainjob", "launch-search")
+"""Tasks that wait for what they have launched: in its queue they would hold the room for which it waits."""
+QUEUEING_SECONDS = 30 * 86400
+"""Time that a queue may hold work, beyond its deadline, before what waits for it is given up."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ class Equipment:
     def __call__(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
         verb = task.component_spec.name
         deadline = self.cluster.deadline_seconds * (self.wanted.variants if verb in OF_A_GROUP else 1)
+        waiting = QUEUEING_SECONDS if self.cluster.queue else 0
+        launching = verb in LAUNCHING
         task.set_container_image(self.images[NAMES[task.container_spec.image]])
         task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN)
         if self.cluster.retries:
@@ -207,11 +213,11 @@ class Equipment:
                 self.cluster.retries,
                 backoff_duration=f"{BACKOFF_SECONDS}s",
                 backoff_factor=2,
-                backoff_max_duration=f"{trying_seconds(self.cluster, deadline)}s",
+                backoff_max_duration=f"{trying_seconds(self.cluster, deadline) + waiting}s",
             )
-        kubernetes.set_timeout(task, deadline)
+        kubernetes.set_timeout(task, deadline + (waiting if launching else 0))
         kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)
-        for label, value in (names.MANAGED | self.cluster.queueing).items():
+        for label, value in (names.MANAGED | ({} if launching else self.cluster.queueing)).items():
             kubernetes.add_pod_label(task, label, value)
         if self.cluster.pull_secrets:
             kubernetes.set_image_pull_secrets(task, list(self.cluster.pull_secrets))
@@ -232,7 +238,8 @@ class Equipment:
 def trying_seconds(cluster: Cluster, deadline: int) -> int:
     """Time in which every try may run to its deadline of so many seconds, with the pauses.
 
-    Argo counts it from the beginning of the first try: later it begins no other, and it ends the one that runs then.
+    Argo counts it from the moment at which it makes the first pod: later it begins no other, and it ends the one that
+    runs then.
     """
     pauses = BACKOFF_SECONDS * (2**cluster.retries - 1)
     return (cluster.retries + 1) * deadline + pauses

@@ -37,6 +37,17 @@ def one_line_errors(verb: str | None = None) -> Iterator[None]:
         fail(f"{begun}{error}", code=3)
 
 
+@contextlib.contextmanager
+def _task(verb: str) -> Iterator[None]:
+    """A task of KFP's: another try follows where its pod is deleted, and an error is one line.
+
+    Every task asks for it: those before it may come from KFP's cache, and the workflow is a new one.
+    """
+    with one_line_errors(verb):
+        _again_when_lost()
+        yield
+
+
 def _again_when_lost() -> None:
     """Of a task of KFP's, have another try follow where its pod is deleted."""
     if "KFP_POD_NAME" in os.environ:
@@ -110,7 +121,7 @@ def _destination(text: str) -> "Destination":
     return destination_of(text)
 
 
-@one_line_errors("resolve")
+@_task("resolve")
 def resolve(experiment: str, *, settings: Sequence[str], destination: str) -> list[str]:
     """The experiment with `settings` merged in, in a list of one; in a results folder it becomes the experiment."""
     from precisionflow.arguments import experiment_argument
@@ -120,7 +131,7 @@ def resolve(experiment: str, *, settings: Sequence[str], destination: str) -> li
     return [experiment_argument(resolved)]
 
 
-@one_line_errors("merge")
+@_task("merge")
 def merge(experiment: str, *, bests: Sequence[str]) -> list[str]:
     """The experiment with what the studies of its tuned axes found, in a list of one."""
     from precisionflow.arguments import experiment_argument
@@ -128,7 +139,7 @@ def merge(experiment: str, *, bests: Sequence[str]) -> list[str]:
     return [experiment_argument(stages.merge(_experiment(experiment), bests=bests))]
 
 
-@one_line_errors("launch_search")
+@_task("launch_search")
 def launch_search(
     study: str, *, images: Mapping[str, str], run: str, trials: str, destination: str
 ) -> tuple[tuple[list[str], float, str, str], str]:
@@ -149,13 +160,13 @@ def launch_search(
     return (list(best.settings), best.value, best.trial, best.model_dump_json()), str(out)
 
 
-@one_line_errors("identify")
+@_task("identify")
 def identify(experiments: Sequence[str]) -> dict[str, str]:
     """Name of every raw file or folder that variants of the experiments read -> sha256 of its content."""
     return stages.identify(stages.expand(_experiments(experiments)))
 
 
-@one_line_errors("prepare")
+@_task("prepare")
 def prepare(
     experiments: Sequence[str], *, files: Mapping[str, str], data: str, design: str, destination: str
 ) -> str:
@@ -165,7 +176,6 @@ def prepare(
     from precisionflow.ablation.groups import write_design
 
     there, wholes = _destination(destination), _experiments(experiments)
-    _again_when_lost()
     out, variants = there.data(Path(data)), stages.expand(wholes)
     write_design(wholes, variants, Path(design))
     with there.code():
@@ -173,11 +183,10 @@ def prepare(
     return str(out)
 
 
-@one_line_errors("train")
+@_task("train")
 def train(group: str, *, design: str, data: str, model: str, destination: str) -> str:
     """Train a group of variants, one after the other; where their models are."""
     there, prepared, artifact = _destination(destination), Path(data), Path(model)
-    _again_when_lost()
     for variant in _design(design, group).variants:
         with there.code(), there.training(variant, data=prepared, artifact=artifact) as out:
             kept = {"keep_failures": True, "keep_lost": there.keeps_lost}
@@ -185,18 +194,17 @@ def train(group: str, *, design: str, data: str, model: str, destination: str) -
     return str(there.models(artifact))
 
 
-@one_line_errors("launch_trainjob")
+@_task("launch_trainjob")
 def launch_trainjob(group: str, *, image: str, cluster: str, design: str, data: str, model: str) -> None:
     """Train a group of variants on several nodes of a cluster, one after the other."""
     from precisionflow.results.layout import variant_folder
 
-    _again_when_lost()
     for variant in _design(design, group, cluster).variants:
         out = variant_folder(Path(model), variant)
         stages.launch_trainjob(variant, image=image, data=Path(data), out=out)
 
 
-@one_line_errors("evaluate")
+@_task("evaluate")
 def evaluate(
     group: str, *, cluster: str, design: str, data: str, model: str, evaluation: str, destination: str
 ) -> str:
@@ -214,7 +222,7 @@ def evaluate(
     return str(room)
 
 
-@one_line_errors("aggregate")
+@_task("aggregate")
 def aggregate(design: str, *, evaluations: Sequence[str], table: str, destination: str) -> str:
     """Put the metrics of all variants into a table; where it is."""
     there, (wholes, variants) = _destination(destination), _design(design)
@@ -248,7 +256,7 @@ def summarise(design: str, *, table: str, summary: str) -> None:
     write_text("\n\n".join(texts) + "\n", Path(summary))
 
 
-@one_line_errors("report")
+@_task("report")
 def report(
     design: str,
     *,
@@ -285,7 +293,7 @@ def list_contents(artifacts: Sequence[Any], *, results: str) -> None:
     write_text(json.dumps(list(dict.fromkeys(found)), indent=1) + "\n", Path(results, "contents.json"))
 
 
-@one_line_errors("register")
+@_task("register")
 def register(design: str, *, cluster: str, evaluations: Sequence[str], destination: str) -> list[str]:
     """Register what passes the experiments' gates; what these say, a line for each variant."""
     wholes, variants = _design(design, cluster=cluster)
@@ -295,13 +303,13 @@ def register(design: str, *, cluster: str, evaluations: Sequence[str], destinati
     return lines
 
 
-@one_line_errors("serve_champion")
+@_task("serve_champion")
 def serve_champion(model: str, *, deployment: str, namespace: str) -> str:
     """Have a Deployment serve the champion of a registered model; the champion, as NAME/VERSION."""
     return stages.serve_champion(model, deployment=deployment, namespace=namespace)
 
 
-@one_line_errors("finish")
+@_task("finish")
 def finish(experiments: Sequence[str], *, groups: Sequence[str], cluster: str, run: str) -> None:
     """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""
     from precisionflow.ablation.groups import group_of

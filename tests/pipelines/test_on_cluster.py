@@ -199,6 +199,24 @@ def test_pods_of_a_queue_say_so_and_images_are_pulled_with_secrets(compiled: Com
         load("toy", ["cluster.priority=high"])
 
 
+def test_what_waits_for_its_launched_work_takes_no_room_from_it(compiled: Compiled) -> None:
+    """A launcher in the queue of its TrainJob would keep it out of a quota that is just large enough."""
+    settings = ("cluster={queue: team, deadline_seconds: 77, retries: 1}", "engine.nodes=2")
+    pipeline, platform = compiled(*settings, name="quickstart-language")
+    queued = {
+        verb
+        for verb, pod in pods(platform).items()
+        if "kueue.x-k8s.io/queue-name" in pod["podMetadata"]["labels"]
+    }
+    assert queued == set(pods(platform)) - {"launch-trainjob"}
+    month = 30 * 86400
+    limits = {verb: int(pod["activeDeadlineSeconds"]) for verb, pod in pods(platform).items()}
+    assert limits.pop("launch-trainjob") == 77 + month
+    assert set(limits.values()) == {77}, "kubelets count from the admission"
+    policy = tasks(pipeline)["evaluate"]["retryPolicy"]
+    assert policy["backoffMaxDuration"] == f"{2 * 77 + 15 + month}s", "Argo counts from the pod that waits"
+
+
 def test_retries_pauses_deadlines_and_tidying(compiled: Compiled) -> None:
     pipeline, platform = compiled(
         "cluster.retries=4", "cluster.deadline_seconds=77", "cluster.keep_seconds=99"

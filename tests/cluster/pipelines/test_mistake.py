@@ -1,19 +1,21 @@
 """A user's mistake is told to the workflow once, in Argo's words; whatever stands in the way, the task just fails."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from precisionflow import entrypoints, stages
+from precisionflow import entrypoints
 from precisionflow.cluster.access import owner
 from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.pipelines import mistake
 from precisionflow.cluster.pipelines.mistake import UNLESS, again_when_lost, conditions, not_again
 from precisionflow.training.launch import STOPPED
-from tests.command_line import TINY
 from tests.invented_cluster import Table
 
+COMPONENTS = Path(__file__).parents[3] / "components"
+TASKS = sorted({file.stem for file in COMPONENTS.glob("[a-z]*.py")} - {"images"})
 PLACE = f"/apis/{WORKFLOWS.api_version}/namespaces/here/{WORKFLOWS.plural}"
 KFP = {"limit": "{{inputs.parameters.retry-max-count}}", "backoff": {"maxDuration": "9"}}
 TEMPLATES = [
@@ -48,14 +50,22 @@ def test_the_workflow_gets_the_condition_and_the_pod_the_words(task: Table, tmp_
         "value": "retry-system-container-executor",
     }
     assert strategy["path"] == "/spec/templates/1/retryStrategy"
-    assert strategy["value"] == {**KFP, "retryPolicy": "Always", "expression": UNLESS}
-    assert UNLESS == "not (lastRetry.message contains 'precisionflow: mistake:')"
+    assert strategy["value"] == {
+        "retryPolicy": "Always",
+        "limit": "100",
+        "backoff": {"maxDuration": "9", "cap": "10m"},
+        "expression": "not (lastRetry.message contains 'precisionflow: mistake:') and "
+        "(lastRetry.status == 'Error' or lastRetry.message contains '(exit code 143)' or "
+        "asInt(retries) < {{inputs.parameters.retry-max-count}})",
+    }
 
 
 def test_what_has_the_condition_is_left_alone() -> None:
     template = {"name": "t", "retryStrategy": {**KFP, "expression": UNLESS}}
     assert conditions({"spec": {"templates": [template]}}) == []
     assert conditions({"spec": {}}) == []
+    (_, unlimited) = conditions({"spec": {"templates": [{"name": "t", "retryStrategy": {}}]}})
+    assert unlimited["value"] == {"retryPolicy": "Always", "expression": UNLESS}
 
 
 @pytest.mark.parametrize(
@@ -72,30 +82,31 @@ def test_a_right_that_is_missing_changes_nothing_else(
 def test_a_task_that_works_long_has_lost_pods_tried_again(task: Table) -> None:
     again_when_lost(connection=task.connection())
     assert task.asked[-1] == ("PATCH", f"{PLACE}/wf")
-    (_, strategy) = task.sent
-    assert strategy["value"] == {**KFP, "retryPolicy": "Always", "expression": UNLESS}
+    assert [one["path"] for one in task.sent] == ["/spec/templates/1/name", "/spec/templates/1/retryStrategy"]
     for refused in (("PATCH", f"{PLACE}/wf"), ("GET", PLACE)):
         task.answers[refused] = (403, {"message": "no"})
         again_when_lost(connection=task.connection())
 
 
-def test_preparing_and_training_ask_for_it_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(mistake, "again_when_lost", lambda: asked.append("again"))
-    monkeypatch.setattr(stages, "prepare", lambda *_, **__: asked.append("prepare"))
-    monkeypatch.setattr(stages, "train", lambda *_, **__: asked.append("train"))
-    monkeypatch.setattr(stages, "launch_trainjob", lambda *_, **__: asked.append("launch"))
-    where = {"design": str(tmp_path / "design"), "data": str(tmp_path), "model": str(tmp_path)}
-    for inside in (False, True):
-        monkeypatch.delenv("KFP_POD_NAME", raising=False)
-        if inside:
-            monkeypatch.setenv("KFP_POD_NAME", "me")
-        given = {"data": where["data"], "design": where["design"]}
-        entrypoints.prepare([TINY], files={}, **given, destination="kfp")
-        entrypoints.train("0:1 default", **where, destination="kfp")
-        entrypoints.launch_trainjob("0:1 default", image="i", cluster="", **where)
-    stages_run = ["prepare", "train", "launch"]
-    assert asked == [*stages_run, *(word for stage in stages_run for word in ("again", stage))]
+class Asked(Exception):
+    """The workflow was told, and nothing else was done before."""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_asks_for_it_first(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tasks before it may come from KFP's cache, and none of them has told the workflow then."""
+
+    def asked() -> None:
+        raise Asked
+
+    entry = getattr(entrypoints, task)
+    wanted = inspect.signature(entry).parameters.values()
+    given = ["x" for one in wanted if one.kind != one.KEYWORD_ONLY]
+    names = [one.name for one in wanted if one.kind == one.KEYWORD_ONLY]
+    monkeypatch.setenv("KFP_POD_NAME", "me")
+    monkeypatch.setattr(mistake, "again_when_lost", asked)
+    with pytest.raises(Asked):
+        entry(*given, **dict.fromkeys(names, "x"))
 
 
 def test_outside_of_a_pipeline_nothing_is_asked(task: Table, tmp_path: Path) -> None:

@@ -15,6 +15,15 @@ MARK = "precisionflow: mistake: "
 """Beginning of what a container says of its end when nothing but another experiment or other data can help."""
 UNLESS = f"not (lastRetry.message contains '{MARK.strip()}')"
 """Condition of Argo for another try."""
+LOST = "lastRetry.status == 'Error' or lastRetry.message contains '(exit code 143)'"
+"""Condition of Argo for a try that has not failed by itself: its pod was deleted, which ends KFP's launcher by SIGTERM.
+
+Whatever else goes wrong under the launcher ends it with 1.
+"""
+MOST = "100"
+"""Tries whose pods may be lost: a queue preempts as often as it likes."""
+LONGEST_PAUSE = "10m"
+"""Between two tries, which KFP doubles each time; Argo 3.6 knows no such limit and leaves it out."""
 TERMINATION = Path("/dev/termination-log")
 """File whose content Kubernetes keeps with a container's end; Argo makes it the message of the task's node."""
 LONGEST = 2000
@@ -60,7 +69,7 @@ def _tell(owner: Object, connection: Connection) -> None:
 def conditions(workflow: Object) -> list[dict[str, Any]]:
     """JSON patch that gives every retried template of a workflow policy and condition; empty where all have one.
 
-    Tried again is what failed, and what ended in an error of the cluster, such as a pod that was deleted.
+    Tried again is what failed, as often as KFP says, and beyond that what was lost.
     """
     change: list[dict[str, Any]] = []
     for index, template in enumerate(workflow["spec"].get("templates") or []):
@@ -69,6 +78,10 @@ def conditions(workflow: Object) -> list[dict[str, Any]]:
             continue
         place = f"/spec/templates/{index}"
         wanted = {"retryPolicy": "Always", **strategy, "expression": UNLESS}
+        if (limit := strategy.get("limit")) is not None:
+            wanted |= {"limit": MOST, "expression": f"{UNLESS} and ({LOST} or asInt(retries) < {limit})"}
+        if backoff := strategy.get("backoff"):
+            wanted["backoff"] = {**backoff, "cap": LONGEST_PAUSE}
         change += [
             {"op": "test", "path": f"{place}/name", "value": template["name"]},
             {"op": "replace", "path": f"{place}/retryStrategy", "value": wanted},
