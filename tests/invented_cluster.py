@@ -183,7 +183,7 @@ class Cluster(ApiServer):
         super().__init__()
         self.answers = healthy()
         self.refused: set[str] = set()
-        """Verbs with resources that nobody may."""
+        """Verbs with resources that nobody may: get pods, or get pods in runs."""
         self.status: dict[str, int] = {}
         """Path -> the status with which the server refuses."""
         self.pod: Json = {"state": {"terminated": {"exitCode": 0}}}
@@ -227,14 +227,17 @@ class Cluster(ApiServer):
             return {"status": {"userInfo": {"username": "ann"}}}
         if body["kind"].endswith("AccessReview"):
             asked = body["spec"]["resourceAttributes"]
-            return {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.refused}}
+            right = f"{asked['verb']} {asked['resource']}"
+            return {"status": {"allowed": not {right, f"{right} in {asked.get('namespace')}"} & self.refused}}
         self.made.append(body)
         return body
 
-    def findings(self, *, images: tuple[str, ...] = ("core",), context: str | None = None) -> list[Finding]:
+    def findings(
+        self, *, images: tuple[str, ...] = ("core",), context: str | None = None, host: str | None = None
+    ) -> list[Finding]:
         return list(
             examine(
-                Connection(Access(context=context)),
+                Connection(Access(context=context, host=host)),
                 images={name: f"registry.example/{name}:1" for name in images},
             )
         )

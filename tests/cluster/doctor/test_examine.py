@@ -266,6 +266,31 @@ def test_a_missing_right_is_named_with_the_role_that_gives_it(cluster: Cluster) 
     )
 
 
+def test_in_a_profile_rights_are_asked_for_where_kfp_asks_and_where_its_store_is(cluster: Cluster) -> None:
+    cluster.answers["/apis/v2beta1/healthz"] = {"multi_user": True}
+    for path in (
+        "/api/v1/namespaces/{}/services/seaweedfs",
+        "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+    ):
+        cluster.answers[path.format("kubeflow")] = cluster.answers.pop(path.format("runs"))
+    assert cluster.wrong(host=cluster.address) == [NO_GPU]
+    cluster.refused = {"create pods in kubeflow", "terminate runs in runs", "get services in runs"}
+    binding = "create rolebinding precisionflow-{0} --role=precisionflow-{0} --user=ann"
+    through = [
+        f"bad  your rights for {command}: you may not create pods/portforward in kubeflow; mend: "
+        f"kubectl -n kubeflow create role precisionflow-{command} --verb=create --resource=pods/portforward && "
+        f"kubectl -n kubeflow {binding.format(command)}"
+        for command in ("logs", "fetch", "gc")
+    ]
+    cancel = (
+        "bad  your rights for cancel: you may not terminate runs.pipelines.kubeflow.org in runs; mend: kubectl -n runs "
+        "create rolebinding precisionflow-cancel-pipelines --clusterrole=kubeflow-pipelines-edit --user=ann"
+    )
+    assert cluster.wrong(host=cluster.address) == [NO_GPU, *through[:2], cancel, through[2]]
+    cluster.status = {"/api/v1/namespaces/kubeflow/services/seaweedfs": 403}
+    assert set(through) < set(cluster.wrong(host=cluster.address)), "KFP's own namespace"
+
+
 def test_the_mend_of_a_profile_names_its_account(cluster: Cluster) -> None:
     account = cluster.answers.pop(f"{NAMESPACE}/serviceaccounts/pipeline-runner")
     cluster.answers[f"{NAMESPACE}/serviceaccounts/default-editor"] = account

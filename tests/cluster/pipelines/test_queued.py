@@ -76,15 +76,32 @@ def test_a_queue_is_asked_once(kueue: Table) -> None:
     assert kueue.asked == [("GET", ORDER), ("GET", PENDING)]
 
 
-def test_trainjobs_that_a_queue_holds(kueue: Table) -> None:
-    def job(name: str, *, suspend: bool, label: bool = True) -> dict[str, Any]:
-        labels = {"kueue.x-k8s.io/queue-name": "team"} if label else {}
-        return {"metadata": {"name": name, "labels": labels}, "spec": {"suspend": suspend}}
+def job(name: str, *, suspend: bool, label: bool = True) -> dict[str, Any]:
+    labels = {"kueue.x-k8s.io/queue-name": "team"} if label else {}
+    return {"metadata": {"name": name, "labels": labels}, "spec": {"suspend": suspend}}
 
+
+def test_trainjobs_that_a_queue_holds(kueue: Table) -> None:
     jobs = (job("t", suspend=True), job("runs", suspend=False), job("stopped", suspend=True, label=False))
     kueue.answers["GET", JOBS] = (200, listed(*jobs))
-    assert Queues(kueue.connection()).jobs("r") == {"t": "queued in team behind 3"}
+    assert Queues(kueue.connection()).jobs("r") == {"TrainJob t": "queued in team behind 3"}
     assert any("precisionflow.org%2Frun%3Dr" in query for query in kueue.queries)
     for status in (403, 404):
         kueue.answers["GET", JOBS] = (status, {"message": "no"})
         assert Queues(kueue.connection()).jobs("r") == {}
+
+
+def test_trials_that_a_queue_holds(kueue: Table) -> None:
+    """A trial's Job or TrainJob has its name and no label of the run."""
+    katib, batch = "/apis/kubeflow.org/v1beta1/namespaces/here", "/apis/batch/v1/namespaces/here/jobs"
+    kueue.answers["GET", f"{katib}/experiments"] = (200, listed({"metadata": {"name": "study"}}))
+    trials = [{"metadata": {"name": name}} for name in ("a", "runs", "t")]
+    kueue.answers["GET", f"{katib}/trials"] = (200, listed(*trials))
+    mine = (job("a", suspend=True), job("runs", suspend=False), job("of-others", suspend=True))
+    kueue.answers["GET", batch] = (200, listed(*mine))
+    waiting = {"kind": "PendingWorkloadsSummary", **listed(workload("Job", "a", 2))}
+    kueue.answers["GET", PENDING] = (200, waiting)
+    assert Queues(kueue.connection()).jobs("r") == {"trial a": "queued in team behind 2"}
+    assert any("katib.kubeflow.org%2Fexperiment%3Dstudy" in query for query in kueue.queries)
+    kueue.answers["GET", f"{katib}/trials"] = (403, {"message": "no"})
+    assert Queues(kueue.connection()).jobs("r") == {}

@@ -15,6 +15,8 @@ KFP_RUN = "pipeline/runid"
 """Label that KFP gives the workflow and the pods of a run: the run's id."""
 INJECTION = "katib.kubeflow.org/metrics-collector-injection"
 """Label of namespaces whose trials Katib listens to."""
+OF_EXPERIMENT, OF_TRIAL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
+"""Labels that Katib gives trials and their pods."""
 UNMESHED = {"sidecar.istio.io/inject": "false"}
 """Label or annotation of pods that a service mesh leaves alone."""
 LAUNCHER = "kfp-launcher"

@@ -5,7 +5,9 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from precisionflow.cluster.access.artifact_store import ArtifactStore, launcher_settings, service_of
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.kinds import (
     CLUSTER_RUNTIMES,
     EXPERIMENTS,
@@ -15,6 +17,7 @@ from precisionflow.cluster.access.kinds import (
     TRIALS,
     WORKFLOWS,
 )
+from precisionflow.cluster.access.names import KFP_NAMESPACE
 from precisionflow.cluster.access.rest import Json, forbidden, post
 from precisionflow.cluster.doctor.commands import ACCOUNTS, account, install_pipelines, kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
@@ -32,6 +35,8 @@ class Right:
     """As kubectl names it: trainjobs.trainer.kubeflow.org, pods/log."""
     everywhere: bool = False
     """Whether the resource is in no namespace."""
+    at_store: bool = False
+    """Whether it is needed in the namespace of KFP's object store, which may be another than that of runs."""
 
     def attributes(self, verb: str, namespace: str) -> Json:
         """Attributes of an access review that asks for one of the verbs."""
@@ -49,15 +54,34 @@ _SEARCHING = (
 )
 BY_PROXY = "services/proxy"
 """What is not asked for where KFP has an address of its own."""
-_PIPELINES = Right(("get", "create", "delete"), BY_PROXY)
-_READING = Right(("get",), BY_PROXY)
+OF_PIPELINES = "pipelines.kubeflow.org"
+"""Group whose rights KFP itself asks for, where it tells its users apart."""
+_READING = (
+    Right(("get",), BY_PROXY),
+    Right(("get", "list"), f"runs.{OF_PIPELINES}"),
+    Right(("list",), f"jobs.{OF_PIPELINES}"),
+    Right(("get",), f"pipelines.{OF_PIPELINES}"),
+)
+_PIPELINES = (
+    Right(("get", "create", "delete"), BY_PROXY),
+    Right(("get", "list", "create"), f"pipelines.{OF_PIPELINES}"),
+    Right(("get", "list", "create"), f"experiments.{OF_PIPELINES}"),
+    Right(("get", "list", "create"), f"runs.{OF_PIPELINES}"),
+    Right(("list", "create"), f"jobs.{OF_PIPELINES}"),
+)
+_ENDING = (
+    Right(("get", "create", "delete"), BY_PROXY),
+    *_READING[1:],
+    Right(("terminate",), f"runs.{OF_PIPELINES}"),
+    Right(("delete",), f"jobs.{OF_PIPELINES}"),
+)
 _JOBS = (Right(("list", "delete"), TRAINJOBS.resource), Right(("list", "delete"), EXPERIMENTS.resource))
 _STORE = (
     Right(("get",), "secrets"),
     Right(("get",), "configmaps"),
-    Right(("get",), "services"),
-    Right(("get",), "endpoints"),
-    Right(("get", "create"), "pods/portforward"),
+    Right(("get",), "services", at_store=True),
+    Right(("get",), "endpoints", at_store=True),
+    Right(("get", "create"), "pods/portforward", at_store=True),
 )
 """KFP's object store, and the login there."""
 _SHORT_POD = (
@@ -68,28 +92,34 @@ _SHORT_POD = (
 )
 """A look into the workspace."""
 USER = {
-    "submit": (_PIPELINES, *_SHORT_POD),
+    "submit": (*_PIPELINES, *_SHORT_POD),
     "submit --wait": (Right(("list",), WORKFLOWS.resource), *_WATCHING[:2]),
-    "status": (_READING, Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
-    "logs": (_READING, *_WATCHING[:2]),
-    "fetch": (_READING, *_STORE),
-    "cancel": (_PIPELINES, Right(("list", "patch"), WORKFLOWS.resource), *_JOBS),
+    "status": (*_READING, Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
+    "logs": (*_READING, *_WATCHING[:2], *_STORE),
+    "fetch": (*_READING, *_STORE),
+    "cancel": (*_ENDING, Right(("list", "patch"), WORKFLOWS.resource), *_JOBS),
     "search --cluster": _SEARCHING,
     "data put": (*_SHORT_POD, Right(("get", "create"), "pods/exec")),
-    "gc": (_READING, *_JOBS, Right(("list",), "pods"), *_SHORT_POD, *_STORE),
+    "gc": (*_READING, *_JOBS, Right(("list",), "pods"), *_SHORT_POD, *_STORE),
 }
 """Command -> rights that its user needs."""
+_OWN_POD = Right(("get",), "pods")
+"""By its own pod a task finds its run and its workflow."""
 ACCOUNT = {
     "training on several nodes": (
         Right(("create", "list", "delete"), TRAINJOBS.resource),
         Right(("create", "list", "patch", "delete"), RUNTIMES.resource),
         Right(("create", "patch", "delete"), NETWORK_POLICIES.resource),
         Right(("list",), CLUSTER_RUNTIMES.resource, everywhere=True),
-        Right(("get",), "pods"),
+        _OWN_POD,
         *_WATCHING,
     ),
-    "searching on Katib": _SEARCHING,
-    "ending a run, and no try after a mistake": (Right(("list", "patch"), WORKFLOWS.resource),),
+    "searching on Katib": (*_SEARCHING, _OWN_POD),
+    "ending a run, another try after a lost pod, none after a mistake": (
+        Right(("list", "patch"), WORKFLOWS.resource),
+        _OWN_POD,
+        *_WATCHING[:2],
+    ),
 }
 """Work of a run -> rights that its service account needs."""
 
@@ -98,20 +128,57 @@ Review = Callable[[Json], bool]
 
 def check_user(connection: Connection) -> Findings:
     """Rights of the user: one line for each command."""
-    user = str(whoami(connection)["username"])
+    user, here, store = (
+        str(whoami(connection)["username"]),
+        connection.namespace,
+        _store_namespace(connection),
+    )
+    apart = _tells_users_apart(connection)
 
     def allowed(attributes: Json) -> bool:
         return _allowed(connection, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
 
     for command, whole in USER.items():
-        rights = [right for right in whole if not (connection.access.host and right.resource == BY_PROXY)]
-        missing = _missing(rights, allowed, connection.namespace)
-        what = f"your rights for {command}"
-        if missing:
-            mend = _grant(connection, "-".join(re.findall(r"\w+", command)), missing, user)
-            yield bad(what, f"you may not {_shown(missing)} in {connection.namespace}", mend)
+        rights = [
+            right
+            for right in whole
+            if not (connection.access.host and right.resource == BY_PROXY)
+            and (apart or not right.resource.endswith(OF_PIPELINES))
+        ]
+        places = dict.fromkeys((here, store))
+        missing = {
+            where: _missing([r for r in rights if (store if r.at_store else here) == where], allowed, where)
+            for where in places
+        }
+        lacking = {where: lacks for where, lacks in missing.items() if lacks}
+        what, role = f"your rights for {command}", "-".join(re.findall(r"\w+", command))
+        if lacking:
+            found = ", and ".join(f"{_shown(lacks)} in {where}" for where, lacks in lacking.items())
+            mends = [_grant(connection, role, lacks, user, where=where) for where, lacks in lacking.items()]
+            yield bad(what, f"you may not {found}", " && ".join(mends))
         else:
             yield ok(what, _shown(rights))
+
+
+def _store_namespace(connection: Connection) -> str:
+    """Where the service of KFP's object store is; where the user may not look, that of KFP, or of runs."""
+    from kubernetes.client import ApiException
+
+    try:
+        service = service_of(ArtifactStore.of(launcher_settings(connection)), connection)
+    except ApiException as error:
+        if not forbidden(error):
+            raise
+        return KFP_NAMESPACE if _tells_users_apart(connection) else connection.namespace
+    return service.namespace if service else connection.namespace
+
+
+def _tells_users_apart(connection: Connection) -> bool:
+    """Whether KFP asks for rights of its own; False where it does not answer, which another check tells."""
+    try:
+        return connection.pipelines_api.tells_users_apart
+    except ClusterError:
+        return False
 
 
 def check_account(connection: Connection) -> Findings:
@@ -186,11 +253,15 @@ def _shown(rights: Sequence[Right]) -> str:
     return "; ".join(f"{', '.join(each)} {resource}" for resource, each in verbs.items())
 
 
-def _grant(connection: Connection, name: str, rights: Sequence[Right], user: str) -> str:
-    """Commands that give a user the rights in the namespace of runs: one role for each set of verbs."""
+def _grant(connection: Connection, name: str, rights: Sequence[Right], user: str, *, where: str) -> str:
+    """Commands that give a user the rights in a namespace: one role for each set of verbs.
+
+    Those for which KFP asks come with KFP's own role: kubectl makes none for kinds that the API does not serve.
+    """
     resources: dict[tuple[str, ...], list[str]] = {}
     for right in rights:
-        resources.setdefault(right.verbs, []).append(right.resource)
+        if not right.resource.endswith(OF_PIPELINES):
+            resources.setdefault(right.verbs, []).append(right.resource)
     commands = []
     for number, (verbs, kinds) in enumerate(resources.items(), 1):
         role = f"precisionflow-{name}" + (f"-{number}" if number > 1 else "")
@@ -198,4 +269,9 @@ def _grant(connection: Connection, name: str, rights: Sequence[Right], user: str
             f"create role {role} --verb={','.join(verbs)} --resource={','.join(kinds)}",
             f"create rolebinding {role} --role={role} --user={shlex.quote(user)}",
         ]
-    return " && ".join(kubectl(connection, f"-n {connection.namespace} {command}") for command in commands)
+    if any(right.resource.endswith(OF_PIPELINES) for right in rights):
+        binding = f"precisionflow-{name}-pipelines"
+        commands.append(
+            f"create rolebinding {binding} --clusterrole=kubeflow-pipelines-edit --user={shlex.quote(user)}"
+        )
+    return " && ".join(kubectl(connection, f"-n {where} {command}") for command in commands)

@@ -11,6 +11,7 @@ from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import EXPERIMENTS, TRIALS
 from precisionflow.cluster.access.listening import refuse_unheard
+from precisionflow.cluster.access.names import OF_EXPERIMENT, OF_TRIAL
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.patience import came_true
 from precisionflow.cluster.access.pod_logs import read_log
@@ -18,8 +19,6 @@ from precisionflow.cluster.access.pod_logs import read_log
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
-OF_EXPERIMENT, OF_TRIAL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
-"""Labels of trials and of their pods."""
 GONE_SECONDS = 180.0
 """Longest time that a removed experiment's pods take to end."""
 

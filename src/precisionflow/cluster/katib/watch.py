@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.names import OF_TRIAL
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.patience import Patience, Shortage
 from precisionflow.cluster.access.pod_state import endings, waiting
-from precisionflow.cluster.katib.api import OF_TRIAL, KatibExperiments, Look, condition
+from precisionflow.cluster.katib.api import KatibExperiments, Look, condition
 from precisionflow.cluster.katib.trials import ending, unread
 from precisionflow.console import ERROR
 

@@ -30,7 +30,7 @@ def print_status(run: str, *, access: Access, screen: TextIO) -> None:
         print(f"  {f'{task.label}: {place}' if place else task_line(task)}", file=screen)
     if found.state not in ENDED:
         for job, place in queues.jobs(str(found.run_id)).items():
-            print(f"  TrainJob {job}: {place}", file=screen)
+            print(f"  {job}: {place}", file=screen)
 
 
 def task_line(task: Task) -> str:
