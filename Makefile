@@ -76,8 +76,8 @@ audit: build/tools/.installed ## Ask for known vulnerabilities of every locked p
 sign: ## Sign the pushed images with cosign, and attest their provenance and bill: KEY=FILE, or without a key.
 	@$(PYTHON) supply/sign.py
 
-# Modules of the scripts, and the two that want a cluster and delete on it.
-NO_BENCH := measured held attention_forms attention_gpu_forms attention_page device_timing kneser_ney texts planning_peer cluster_runs cluster_kills cluster_resubmit
+# Modules of the scripts, and those that want a cluster and delete on it.
+NO_BENCH := measured held attention_forms attention_gpu_forms attention_page device_timing kneser_ney texts planning_peer cluster_runs cluster_kills cluster_resubmit cluster_serving
 bench: $(INSTALLED) ## Measure every claim but a cluster's; writes runs/benchmarks/*.json.
 	@$(BIN)/python -m pip install --quiet catboost==1.2.10
 	@mkdir -p runs/benchmarks

@@ -1,8 +1,10 @@
-"""An experiment of two variants on a cluster, trained by TrainJobs, in which one thing is killed at a random moment:
+"""An experiment of two variants on a cluster, trained by TrainJobs, while things are killed at random moments:
 the launcher, a driver of KFP's, a training pod at 60 % of its work, MLflow, PostgreSQL, KFP's store, the API server.
 
-Each is killed `--times` times, in a run of its own; a run that fails is submitted again, as a user would. Final tables
-are compared with those of the unbroken run bit by bit, MLflow's cells are counted, and after `gc` nothing may be left.
+Each of `--times` rounds is an experiment of its own in which each of them is killed once, or with `--apart` only one;
+a run that fails is submitted again, as a user would. Final tables are compared with those of the unbroken run bit by
+bit, MLflow's cells are counted, and after `gc` nothing may be left: no folder, no job, no secret. What a round does
+not get done is a row of its own, and the next one begins.
 It deletes pods of the namespaces of KFP and of MLflow, and all that `gc --days 0` finds: for a cluster of its own.
 The API server is restarted by a command of yours, `--restart-api-server "docker restart kind-control-plane"` say.
 """
@@ -11,17 +13,22 @@ import random
 import shlex
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from cluster_runs import Desk, differing
+from cluster_runs import SUBMITS, Desk, differing
 from measured import Measured, arguments, present
 
-from precisionflow.cluster.access import names, objects
+from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.artifact_store import ArtifactStore, launcher_settings, service_of
 from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.names import MANAGED
 from precisionflow.cluster.access.pod_logs import read_log
 from precisionflow.cluster.access.port_forward import forwarded
 from precisionflow.cluster.pipelines.pods import node_of, pods_of
@@ -48,59 +55,114 @@ SETTINGS = (
 )
 """Of `quickstart-language`: `VARIANTS`, each a TrainJob that trains its seeds one after the other."""
 LOOK, LONGEST = 0.2, 900.0
-"""Seconds between looks for something that lives for a moment, and after which it does not come any more."""
+"""Seconds between looks for something that lives for a moment, and after which nobody answers any more."""
+Answer = TypeVar("Answer")
 
 
-def _some(found: Callable[[], "Iterable[V1Pod]"]) -> "V1Pod":
+class TooLate(Exception):
+    """The experiment was done before what is to be killed was found."""
+
+
+@dataclass
+class Round:
+    """An experiment while it is broken: its runs follow one another."""
+
+    desk: Desk
+    name: str
+    seeds: int
+    run_id: str = ""
+    """Id of the run that is under way."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set once the experiment is done."""
+    struck: dict[str, float] = field(default_factory=dict)
+    """What was killed -> seconds after the round's beginning."""
+
+    def pause(self) -> None:
+        """Wait for the next look; TooLate where there is nothing to come."""
+        if self.over.wait(LOOK):
+            raise TooLate
+
+
+Kill = Callable[[Round], None]
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """An answer of servers that may be away for a while; their last refusal after `LONGEST`."""
+    import kfp_server_api
+    from kubernetes.client import ApiException
+    from mlflow.exceptions import MlflowException
+    from urllib3.exceptions import HTTPError
+
+    away = (ApiException, kfp_server_api.ApiException, MlflowException, HTTPError, OSError, ClusterError)
     end = time.monotonic() + LONGEST
-    while not (pods := list(found())):
-        if time.monotonic() > end:
-            raise TimeoutError("what is to be killed never ran; begin again")
-        time.sleep(LOOK)
+    while True:
+        try:
+            return ask()
+        except away:
+            if time.monotonic() > end:
+                raise
+        time.sleep(1.0)
+
+
+def _one(found: Callable[[], "Sequence[V1Pod]"], under: Round) -> "V1Pod":
+    """One of the pods, drawn by chance, once there are some."""
+    while not (pods := patiently(found)):
+        under.pause()
     return random.choice(pods)
 
 
-def _kill(pod: "V1Pod", connection: Connection) -> None:
-    connection.core.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace, grace_period_seconds=0)
+def _kill(find: Callable[[], "Sequence[V1Pod]"], under: Round) -> None:
+    """Kill one of the pods; another one where that has just gone."""
+    while not patiently(partial(_deleted, under.desk.connection, _one(find, under))):
+        under.pause()
 
 
-def kill_launcher(desk: Desk, run: str) -> None:
-    """The task that follows a TrainJob."""
-    _kill(_some(lambda: _running(desk, run, ".launch-trainjob.executor")), desk.connection)
+def _deleted(connection: Connection, pod: "V1Pod") -> bool:
+    """Delete a pod at once; whether it was there."""
+    from kubernetes.client import ApiException
+
+    try:
+        connection.core.delete_namespaced_pod(
+            pod.metadata.name, pod.metadata.namespace, grace_period_seconds=0
+        )
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
 
 
-def kill_driver(desk: Desk, run: str) -> None:
-    """A pod of KFP's that prepares a task."""
-    _kill(_some(lambda: _running(desk, run, "-driver")), desk.connection)
+def kill_of_run(part: str, under: Round) -> None:
+    """A pod of the run whose node in Argo's workflow has this part in its name: a launcher, a driver."""
+
+    def found() -> "list[V1Pod]":
+        pods = pods_of(under.run_id, connection=under.desk.connection) if under.run_id else []
+        return [pod for pod in pods if part in node_of(pod) and pod.status.phase in ("Pending", "Running")]
+
+    _kill(found, under)
 
 
-def _running(desk: Desk, run: str, part: str) -> "list[V1Pod]":
-    pods = pods_of(desk.run_id(run), connection=desk.connection)
-    return [pod for pod in pods if part in node_of(pod) and pod.status.phase in ("Pending", "Running")]
-
-
-def kill_training(seeds: int) -> Callable[[Desk, str], None]:
+def kill_training(under: Round) -> None:
     """A pod of a TrainJob whose cells, one for each seed, are trained to `SHARE`: some are done, one is under way."""
-
-    def kill(desk: Desk, run: str) -> None:
-        connection, of_run = desk.connection, {names.RUN: desk.run_id(run)}
-        job = _some(lambda: _training(connection, of_run)).metadata.labels[JOBSET]
-        moments, end = list[float](), time.monotonic() + LONGEST
-        while len(moments) < int(SHARE * seeds):
-            if time.monotonic() > end:
-                raise TimeoutError(f"TrainJob {job} trains no cell; begin again")
-            done = sum(_cells_done(connection, pod) for pod in _training(connection, {JOBSET: job}))
-            moments += [time.monotonic()] * (done - len(moments))
-            time.sleep(LOOK)
-        of_one = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
-        time.sleep(of_one * (SHARE * seeds - len(moments)))
-        _kill(_some(lambda: _training(connection, {JOBSET: job})), connection)
-
-    return kill
+    connection = under.desk.connection
+    job = _one(lambda: _training(connection, f"train-{under.name}-"), under).metadata.labels[JOBSET]
+    moments = list[float]()
+    while len(moments) < int(SHARE * under.seeds):
+        done = patiently(lambda: sum(_cells_done(connection, pod) for pod in _training(connection, job)))
+        moments += [time.monotonic()] * (done - len(moments))
+        under.pause()
+    of_one = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
+    time.sleep(of_one * (SHARE * under.seeds - len(moments)))
+    _kill(lambda: _training(connection, job), under)
 
 
-def _training(connection: Connection, labels: Mapping[str, str]) -> "list[V1Pod]":
-    return [pod for pod in objects.pods(connection, labels=labels) if pod.status.phase == "Running"]
+def _training(connection: Connection, begun: str) -> "list[V1Pod]":
+    """Running pods of the TrainJobs whose name begins so."""
+    return [
+        pod
+        for pod in objects.pods(connection, labels=MANAGED)
+        if pod.metadata.labels.get(JOBSET, "").startswith(begun) and pod.status.phase == "Running"
+    ]
 
 
 def _cells_done(connection: Connection, pod: "V1Pod") -> int:
@@ -108,65 +170,88 @@ def _cells_done(connection: Connection, pod: "V1Pod") -> int:
     return read_log(connection, pod, container=CONTAINER).count(f": step {STEPS}/{STEPS}, ")
 
 
-def kill_named(name: str) -> Callable[[Desk, str], None]:
-    """The pods of a server in MLflow's namespace."""
-
-    def kill(desk: Desk, _run: str) -> None:
-        selector = f"app.kubernetes.io/name={name}"
-        for pod in desk.connection.core.list_namespaced_pod(MLFLOW, label_selector=selector).items:
-            _kill(pod, desk.connection)
-
-    return kill
+def kill_server(name: str, under: Round) -> None:
+    """A pod of a server in MLflow's namespace."""
+    core, selector = under.desk.connection.core, f"app.kubernetes.io/name={name}"
+    _kill(lambda: list(core.list_namespaced_pod(MLFLOW, label_selector=selector).items), under)
 
 
-def kill_store(desk: Desk, _run: str) -> None:
-    """The pods behind the service of KFP's store."""
-    core = desk.connection.core
-    service = service_of(ArtifactStore.of(launcher_settings(desk.connection)), desk.connection)
-    assert service, "the store is in this cluster"
-    for subset in core.read_namespaced_endpoints(service.name, service.namespace).subsets or ():
-        for address in subset.addresses or ():
-            core.delete_namespaced_pod(address.target_ref.name, service.namespace, grace_period_seconds=0)
+def kill_store(under: Round) -> None:
+    """A pod behind the service of KFP's store."""
+    connection = under.desk.connection
+
+    def found() -> "list[V1Pod]":
+        service = service_of(ArtifactStore.of(launcher_settings(connection)), connection)
+        assert service, "the store is in this cluster"
+        subsets = connection.core.read_namespaced_endpoints(service.name, service.namespace).subsets or ()
+        addresses = [address for subset in subsets for address in subset.addresses or ()]
+        return [
+            connection.core.read_namespaced_pod(address.target_ref.name, service.namespace)
+            for address in addresses
+        ]
+
+    _kill(found, under)
 
 
-def restart_api_server(command: str) -> Callable[[Desk, str], None]:
+def restart_api_server(command: str, _under: Round) -> None:
     """Whatever the user says restarts it here."""
-
-    def restart(_desk: Desk, _run: str) -> None:
-        subprocess.run(shlex.split(command), check=True, capture_output=True)
-
-    return restart
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
 
 
 EARLY = {"launcher": 0.4, "driver": 0.6, "training pod": 0.0}
 """Latest moment at which a kill begins to look for what does not live as long as the run, in shares of the run."""
 LATEST = 0.8
-KILLS = ("launcher", "driver", "training pod", "MLflow", "PostgreSQL", "store", "API server")
+KILLS: Mapping[str, Kill] = {
+    "launcher": partial(kill_of_run, ".launch-trainjob.executor"),
+    "driver": partial(kill_of_run, "-driver"),
+    "training pod": kill_training,
+    "MLflow": partial(kill_server, "mlflow"),
+    "PostgreSQL": partial(kill_server, "postgres"),
+    "store": kill_store,
+}
+"""What needs no command of the user's."""
+API_SERVER = "API server"
 
 
-def kills_of(seeds: int) -> dict[str, Callable[[Desk, str], None]]:
-    """What needs no command of the user's."""
-    kills = (
-        *(kill_launcher, kill_driver, kill_training(seeds)),
-        *(kill_named("mlflow"), kill_named("postgres"), kill_store),
-    )
-    return dict(zip(KILLS, kills, strict=False))
+def broken(
+    under: Round, file: str, kills: Mapping[str, Kill], *, moments: Mapping[str, float]
+) -> tuple[str, int]:
+    """Submit a file until a run succeeds while all kills strike at their moments, in seconds; that run, and how many.
 
+    RuntimeError after too many runs.
+    """
+    begun = time.monotonic()
 
-def broken(desk: Desk, file: str, kill: Callable[[Desk, str], None], *, after: float) -> tuple[Results, int]:
-    """An experiment in whose first run something is killed after so many seconds; its results, and how many runs."""
-    name = Path(file).stem
-    run = f"{name}-0"
-    client = desk.submit(file, run)
-    assert client.stdout is not None
-    next(line for line in client.stdout if line.startswith(f"run {run} "))
-    time.sleep(after)
-    kill(desk, run)
-    client.communicate()
-    if desk.ended(run):
-        return desk.fetched(run), 1
-    last, runs = desk.finish(file, name)
-    return desk.fetched(last), runs + 1
+    def strike(what: str) -> None:
+        try:
+            if under.over.wait(moments[what]):
+                raise TooLate
+            kills[what](under)
+        except TooLate:
+            return
+        under.struck[what] = time.monotonic() - begun
+        print(f"{under.name}: {what} killed after {under.struck[what]:.0f} s", flush=True)
+
+    threads = [threading.Thread(target=strike, args=(what,)) for what in kills]
+    try:
+        for number in range(1, SUBMITS + 1):
+            run = f"{under.name}-{number}"
+            client = under.desk.submit(file, run)
+            assert client.stdout is not None
+            if any(line.startswith(f"run {run} ") for line in client.stdout):
+                under.run_id = patiently(partial(under.desk.run_id, run))
+            if number == 1:
+                for thread in threads:
+                    thread.start()
+            client.communicate()
+            if under.desk.ended(run):
+                return run, number
+    finally:
+        under.over.set()
+        for thread in threads:
+            if thread.ident:
+                thread.join()
+    raise RuntimeError(f"{file}: no run succeeded, {SUBMITS} were submitted")
 
 
 def tracked_cells(desk: Desk, name: str) -> int:
@@ -184,52 +269,95 @@ def tracked_cells(desk: Desk, name: str) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What all rounds share."""
+
+    desk: Desk
+    seeds: int
+    empty: frozenset[str]
+    """What the cluster held before."""
+
+    @property
+    def cells(self) -> int:
+        """Of an experiment."""
+        return VARIANTS * self.seeds
+
+    def written(self, name: str) -> str:
+        """File of an experiment of that name."""
+        settings = (*SETTINGS, f"seeds={list(range(self.seeds))}")
+        return self.desk.written("quickstart-language", settings, name=name)
+
+    def judged(self, name: str, run: str) -> tuple[Results, list[Measured]]:
+        """Results of an experiment's last run, then what MLflow lacks and what is left once it is forgotten."""
+        made = patiently(lambda: self.desk.fetched(run))
+        missing = self.cells - patiently(lambda: tracked_cells(self.desk, name))
+        patiently(lambda: self.desk.forget(name))
+        left = patiently(lambda: self.desk.collect(self.empty))
+        if left:
+            print(f"{name}: {len(left)} left {left}", flush=True)
+        rows = [("cells that MLflow lacks", missing), ("left after gc", len(left))]
+        return made, [Measured(what, number, "", 0) for what, number in rows]
+
+    def round(
+        self, name: str, kills: Mapping[str, Kill], whole: Results, *, moments: Mapping[str, float]
+    ) -> list[Measured]:
+        """Rows of one round."""
+        under, begun = Round(self.desk, name, self.seeds), time.monotonic()
+        file = self.written(name)
+        run, runs = broken(under, file, kills, moments=moments)
+        seconds = time.monotonic() - begun
+        if patiently(lambda: tracked_cells(self.desk, name)) < self.cells:
+            run, more = self.desk.finish(file, f"{name}-again")  # as docs/running.md says
+            runs += more
+        made, rows = self.judged(name, run)
+        rows = [Measured("rows that differ", differing(whole, made), "rows", 0), *rows]
+        rows.append(Measured("kills that found nothing to kill", len(kills) - len(under.struck), "", 0))
+        return [*rows, Measured("runs", runs, ""), Measured("time to the last run's end", seconds, "s")]
+
+
 def main() -> None:
     """Print the table."""
     parser = arguments(__doc__)
     parser.add_argument("--images", type=Path, default=Path("build/images.json"))
     parser.add_argument("--namespace", default="kubeflow", help="of runs")
     parser.add_argument("--context", help="of the kubeconfig")
-    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--times", type=int, default=3, help="rounds")
     parser.add_argument("--seeds", type=int, default=4, help="cells of each of the two variants")
-    parser.add_argument("--only", nargs="+", choices=KILLS)
+    parser.add_argument("--only", nargs="+", choices=(*KILLS, API_SERVER), help="[default: all]")
+    parser.add_argument("--apart", action="store_true", help="one kill in an experiment, not all of them")
     parser.add_argument("--restart-api-server", metavar="COMMAND")
     given = parser.parse_args()
-    kills, cells = kills_of(given.seeds), VARIANTS * given.seeds
-    settings = (*SETTINGS, f"seeds={list(range(given.seeds))}")
+    known = dict(KILLS)
     if given.restart_api_server:
-        kills[KILLS[-1]] = restart_api_server(given.restart_api_server)
-    connection = Connection(Access(given.context, given.namespace))
-    desk, drawn = Desk(Path(tempfile.mkdtemp()), connection, given.images), random.Random(0)
-    stem = f"kills-{drawn.getrandbits(16):04x}-{int(time.time()) % 10**6}"
+        known[API_SERVER] = partial(restart_api_server, given.restart_api_server)
+    elif given.only and API_SERVER in given.only:
+        parser.error(f"--only '{API_SERVER}' wants --restart-api-server")
+    kills = {what: known[what] for what in given.only or known}
+    connection, drawn = Connection(Access(given.context, given.namespace)), random.Random(0)
+    desk = Desk(Path(tempfile.mkdtemp()), connection, given.images)
+    stem = f"kills-{int(time.time()) % 10**6}"
+    connection.pipelines  # noqa: B018 - made once, before there are threads
     desk.collect()
-    start, whole_name = time.monotonic(), f"{stem}-whole"
-    run, _ = desk.finish(desk.written("quickstart-language", settings, name=whole_name), whole_name)
-    seconds, whole = time.monotonic() - start, desk.fetched(run)
-    desk.forget(whole_name)
-    left = desk.collect()
-    results = [
-        Measured(f"unbroken run, {cells} cells", seconds, "s"),
-        Measured("unbroken run: cells that MLflow lacks", cells - tracked_cells(desk, whole_name), "", 0),
-        Measured("unbroken run: left after gc", len(left), "", 0),
-    ]
-    for what in given.only or kills:
-        for number in range(given.times):
-            name = f"{stem}-{what.lower().replace(' ', '-')}-{number}"
-            moment = drawn.uniform(0, EARLY.get(what, LATEST)) * seconds
-            file = desk.written("quickstart-language", settings, name=name)
-            made, runs = broken(desk, file, kills[what], after=moment)
-            missing = cells - tracked_cells(desk, name)
-            desk.forget(name)
-            left = desk.collect()
-            title = f"{what} {number + 1}"
-            results += [
-                Measured(f"{title}: rows that differ", differing(whole, made), "rows", 0),
-                Measured(f"{title}: cells that MLflow lacks", missing, "", 0),
-                Measured(f"{title}: left after gc", len(left), "", 0),
-                Measured(f"{title}: runs", runs, ""),
-            ]
-            print(f"{title}: {len(left)} left {left}", flush=True)
+    bench = Bench(desk, given.seeds, desk.held())
+    start, name = time.monotonic(), f"{stem}-w"
+    run, _ = desk.finish(bench.written(name), name)
+    seconds = time.monotonic() - start
+    whole, rows = bench.judged(name, run)
+    results = [Measured(f"unbroken run, {bench.cells} cells", seconds, "s")]
+    results += [Measured(f"unbroken run: {one.measure}", one.value, one.unit, one.bar) for one in rows]
+    groups = [{what: kill} for what, kill in kills.items()] if given.apart else [kills]
+    for number, chosen in enumerate(group for group in groups for _ in range(given.times)):
+        title = f"{next(iter(chosen))} {number % given.times + 1}" if given.apart else f"round {number + 1}"
+        moments = {what: drawn.uniform(0, EARLY.get(what, LATEST)) * seconds for what in chosen}
+        try:
+            rows = bench.round(f"{stem}-{number}", chosen, whole, moments=moments)
+        except Exception as error:
+            print(f"{title}: {type(error).__name__}: {error}", flush=True)
+            rows = [Measured("was not measured", 1, "", 0)]
+        for one in rows:
+            results.append(Measured(f"{title}: {one.measure}", one.value, one.unit, one.bar))
+            print(f"{results[-1].measure}: {one.value:g} {one.unit}", flush=True)
     present(results, given.json)
 
 

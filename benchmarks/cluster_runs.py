@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 
 from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Connection
-from precisionflow.cluster.access.kinds import EXPERIMENTS, NETWORK_POLICIES, RUNTIMES, TRAINJOBS
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.kinds import (
+    EXPERIMENTS,
+    JOBSETS,
+    NETWORK_POLICIES,
+    RUNTIMES,
+    TRAINJOBS,
+    WORKFLOWS,
+)
+from precisionflow.cluster.access.patience import came_true
 from precisionflow.cluster.access.rest import items
 from precisionflow.cluster.pipelines.runs import called, find_run
 from precisionflow.config import load, to_yaml
@@ -23,7 +32,9 @@ SUBMITS = 6
 PAUSE = 3.0
 """Seconds between looks at a run that nobody follows."""
 ENDS = ("succeeded", "failed", "canceled", "skipped")
-OURS = (TRAINJOBS, RUNTIMES, NETWORK_POLICIES, EXPERIMENTS)
+OURS = (TRAINJOBS, JOBSETS, RUNTIMES, NETWORK_POLICIES, EXPERIMENTS, WORKFLOWS)
+GONE_SECONDS = 120.0
+"""Longest time that what is owned takes to go after its owner."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class Desk:
         out = self.folder / "fetched" / run
         code, said = self("fetch", run, "--out", str(out))
         if code:
-            raise RuntimeError(f"fetch {run}: {said}")
+            raise ClusterError(f"fetch {run}: {said.strip()}")
         return Results(out)
 
     def forget(self, name: str) -> None:
@@ -100,20 +111,37 @@ class Desk:
                 client.delete_pipeline_version(pipeline.pipeline_id, version.pipeline_version_id)
             client.delete_pipeline(pipeline.pipeline_id)
 
-    def collect(self) -> list[str]:
-        """`gc` of everything, whatever its age; what is left after it."""
-        self("gc", "--days", "0")
-        _, said = self("gc", "--days", "0", "--dry-run")
-        left = [line for line in said.splitlines() if " days old" in line]
-        for kind in OURS:
-            found = objects.listed(self.connection, kind, labels=names.MANAGED)
-            left += [f"{kind.plural}/{one['metadata']['name']}" for one in found]
+    def collect(self, empty: frozenset[str] = frozenset()) -> list[str]:
+        """`gc` of everything, whatever its age; what is left after it of what the cluster did not hold before.
+
+        ClusterError where `gc` could not look at all: what nobody has looked for is not absent.
+        """
+        self._gc()
+        came_true(
+            lambda: not self.held() - empty, seconds=GONE_SECONDS
+        )  # owners take with them what they own
+        folders = [line for line in self._gc("--dry-run").splitlines() if " days old" in line]
+        return [*folders, *sorted(self.held() - empty)]
+
+    def _gc(self, *words: str) -> str:
+        code, said = self("gc", "--days", "0", *words)
+        if code:
+            raise ClusterError(f"gc: {said.strip()}")
+        return said
+
+    def held(self) -> frozenset[str]:
+        """Everything of the kinds that runs make, and every Secret, whoever has made it: a label may be missing."""
+        found = {
+            f"{kind.plural}/{one['metadata']['name']}"
+            for kind in OURS
+            for one in objects.listed(self.connection, kind)
+        }
         ((label, value),) = names.MANAGED.items()
-        for plural in ("pods", "secrets"):
-            path = f"/api/v1/namespaces/{self.connection.namespace}/{plural}"
-            found = items(self.connection.api, path, labelSelector=f"{label}={value}")
-            left += [f"{plural}/{one['metadata']['name']}" for one in found]
-        return left
+        folder = f"/api/v1/namespaces/{self.connection.namespace}"
+        for plural, query in (("pods", {"labelSelector": f"{label}={value}"}), ("secrets", {})):
+            held = items(self.connection.api, f"{folder}/{plural}", **query)
+            found |= {f"{plural}/{one['metadata']['name']}" for one in held}
+        return frozenset(found)
 
     def run_id(self, run: str) -> str:
         """Id of a run."""

@@ -18,7 +18,7 @@ esac
 """Stands for a builder, which a development machine may lack: notes its calls, has a digest of what it pushes."""
 
 
-def build(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def build(checkout: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     bin_folder = checkout.parent / "bin"
     environment = {
         "PATH": f"{bin_folder}:/usr/bin:/bin",
@@ -26,4 +26,6 @@ def build(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         "PYTHON": sys.executable,
     } | variables
     script = checkout / "containers" / "build"
-    return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["sh", script, *words], env=environment, capture_output=True, text=True, check=False
+    )

@@ -67,6 +67,7 @@ def tag(checkout: Path, **variables: str) -> str:
     assert (done.returncode, done.stderr) == (0, "")
     references = image_references(checkout / "build" / "images.json")
     (found,) = {reference.rpartition(":")[2] for reference in references.values()}
+    assert build(checkout, "tag", **variables).stdout == f"{found}\n", "told without a builder too"
     return found
 
 

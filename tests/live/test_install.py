@@ -1,9 +1,11 @@
 """The installation on a real cluster: the API server takes both overlays, MLflow works and keeps what it was given."""
 
+import re
 import shutil
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,18 @@ def _keep_modes(claim: dict[str, Any], connection: Connection) -> None:
     there = get(connection.api, f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
     if there is not None:
         claim["spec"]["accessModes"] = there["spec"]["accessModes"]
+
+
+def test_the_images_are_those_of_this_checkout(images: Mapping[str, str]) -> None:
+    """What is tried on a cluster is this code, by the tag that a build of it gets with BASE, REQUIREMENTS, INDEX."""
+    script = MANIFESTS.parent / "containers" / "build"
+    tag = subprocess.run(
+        ["sh", str(script), "tag"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for image in images.values():
+        if not re.search(r":[^:/@]+-[0-9a-f]{12}$", image):
+            pytest.skip(f"{image}: its name is no tag of its content; build/provenance tells of digests")
+        assert image.endswith(f":{tag}"), "other code, or other build arguments than this environment has"
 
 
 @pytest.mark.usefixtures("server")
