@@ -39,7 +39,7 @@ def drawn(sets: int, between: float) -> tuple[Sets, Sets]:
 
 def ours(effects: Sets) -> tuple[Float[np.ndarray, " repetitions"], Float[np.ndarray, " repetitions"]]:
     """Mean effect and half the width of its interval."""
-    found = [effect_of(row, margin=np.nan, confidence=0.95) for row in effects.tolist()]
+    found = [effect_of(row, bounded=True, margin=np.nan, confidence=0.95) for row in effects.tolist()]
     return np.array([f["effect"] for f in found]), np.array([(f["high"] - f["low"]) / 2 for f in found])
 
 

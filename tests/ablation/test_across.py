@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from precisionflow.ablation.across import scale_of
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment
+from precisionflow.records.metrics import metric_named
 from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
@@ -105,6 +107,17 @@ def test_one_unit_a_set_leaves_what_lies_between_unknown(tmp_path: Path) -> None
     (nll, _), _ = found(experiment((f"splits: {list(range(SPLITS))}", "splits: [0]")), tmp_path)
     assert math.isnan(nll["between"])
     assert nll["effect"] == pytest.approx(-7 / 3)
+    tables = read_aggregate(tmp_path / "out")
+    rows = [*tables.iqm.to_pylist(), *tables.profiles.to_pylist()]
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    assert all(math.isnan(end) for end in [*ends, nll["improvement_low"], nll["improvement_high"]])
+
+
+def test_scores_on_another_scale_on_each_set_are_compared_by_ratios() -> None:
+    ratios = ("rmse", "interval_score_90", "excess_mse", "perplexity", "seconds_per_step")
+    differences = ("nll", "accuracy", "coverage_90", "bits_per_byte")
+    assert {scale_of(metric_named(name)) for name in ratios} == {"log ratio"}
+    assert {scale_of(metric_named(name)) for name in differences} == {"difference"}
 
 
 def test_a_relative_margin_is_one_of_ratios_and_an_absolute_one_of_differences(tmp_path: Path) -> None:
@@ -210,7 +223,8 @@ def test_improvement_is_that_of_the_better_direction(tmp_path: Path) -> None:
     def tied(variant: Variant, seed: int, split: int) -> dict[str, float]:
         return measure(variant, seed, split) | {"coverage_90": 0.8}
 
-    (_, coverage), _, _ = together(higher, tmp_path / "tied", tied)
+    (_, coverage), _, profiles = together(higher, tmp_path / "tied", tied)
+    assert {row["metric"] for row in profiles} == {"nll"}
     assert [coverage[f"improvement{end}"] for end in ("", "_low", "_high")] == [0.5] * 3
 
 

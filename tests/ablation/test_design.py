@@ -212,6 +212,13 @@ def test_contrasts_of_named_axes_alone_are_those_of_all_axes_without_the_others(
     assert shortfall(learning) == "3 seeds, 2 contrasts: 7 needed"
 
 
+def test_a_level_of_tests_is_no_confidence() -> None:
+    with pytest.raises(
+        ConfigError, match=r"ablation\.confidence: given 0\.05; should be greater than or equal to 0\.5"
+    ):
+        regression(("ablation:\n", "ablation:\n  confidence: 0.05\n"))
+
+
 def test_a_contrasted_axis_that_is_none_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"ablation\.contrasted: unknown axis 'lerning'; allowed: .*did you mean"

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from precisionflow.ablation.aggregate import Aggregate, aggregate, read_aggregate
-from precisionflow.ablation.contrasts import worst
+from precisionflow.ablation.contrasts import compared, worst
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.gate import judge
 from precisionflow.ablation.measured import Units
@@ -113,12 +113,26 @@ def test_too_few_units_that_are_left_have_no_verdict(tmp_path: Path) -> None:
 
 def test_the_worst_rank_is_the_worst_unit_of_all_variants(tmp_path: Path) -> None:
     """nll is worst at the baseline's 6.25 of split 6, so that a failure there counts as no difference."""
-    tables = failed_at(tmp_path, "worst_rank", [("heteroscedastic", 1, 6), ("heteroscedastic", 0, 1)])
+    wide = ("  axes:\n", "  margins: {nll: {absolute: 100}}\n  axes:\n")
+    lost = [("heteroscedastic", 1, 6), ("heteroscedastic", 0, 1)]
+    tables = failed_at(tmp_path, "worst_rank", lost, more=wide)
     differences = [-(split**2) / 10 for split in SPLITS]
     differences[6], differences[1] = 0.0, 6.25 - 1.25
     contrast = row(tables, "contrasts", metric="nll")
     assert contrast["effect"] == pytest.approx(np.mean(differences))
     assert (contrast["n"], contrast["failed"]) == (7, 2)
+    assert (contrast["verdict"], contrast["margin"]) == ("undecided", 100)
+    assert math.isnan(contrast["equivalence"])
+    assert math.isnan(contrast["units_for_equivalence"])
+
+
+def test_what_has_no_value_is_not_equivalent() -> None:
+    """A failed unit is bad, nobody knows how bad; of two variants that failed everywhere nothing is compared."""
+    some, gone = Units([1.0, math.nan, 2.0], 0.0), Units([math.nan] * 3, 0.0)
+    given = {"missing": "worst_rank", "worst": 5.0}
+    assert compared(some, gone, **given) == ([1, 5, 2], [5, 5, 5], 3, False)
+    assert compared(gone, gone, **given)[:3] == ([], [], 3)
+    assert compared(some, some, missing="drop_pair", worst=5.0) == ([1, 2], [1, 2], 1, True)
 
 
 @pytest.mark.parametrize(("metric", "expected"), [("nll", 0.9), ("accuracy", 0.2), ("crps", 0.9)])

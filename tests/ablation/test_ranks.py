@@ -117,6 +117,16 @@ def test_variants_that_always_tie_are_alike() -> None:
     assert found.p == pytest.approx(1)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_scores_that_differ_by_their_rounding_tie(scale: float) -> None:
+    scores = scale * np.array(
+        [[0.1 + 0.2, 0.4, 0.3], [0.4, 0.3, 0.1 + 0.2], [0.7, 0.3, 0.3], [0.5, 0.1, 0.2]]
+    )
+    assert (scores[0, 0], scores[1, 2]) != (scores[0, 2], scores[1, 1])
+    found = ranking(scores, confidence=0.95)
+    assert found == ranking(np.array([[1, 2, 1], [2, 1, 1], [2, 1, 1], [3, 1, 2.0]]), confidence=0.95)
+
+
 @pytest.mark.parametrize(
     ("confidence", "quantiles"),
     [

@@ -12,14 +12,16 @@ from precisionflow.ablation.design import Variant, at_looks
 from precisionflow.ablation.sequential import Look, boundaries, look_of, spent
 from precisionflow.ablation.statistics import difference_p, holm
 from precisionflow.config import ConfigError, Experiment
-from tests.synthetic import evaluations, regression
+from tests.synthetic import evaluations, plausible, regression
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SEEDS = ("seeds: [0, 1]\nsplits: [0, 1, 2, 3, 4, 5, 6]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7]")
 
 
-def looked(*looks: int) -> Experiment:
-    return regression(SEEDS, ("ablation:\n", f"ablation:\n  looks: {list(looks)}\n"))
+def looked(*looks: int, seeds: int = 8) -> Experiment:
+    return regression(
+        (SEEDS[0], f"seeds: {list(range(seeds))}"), ("ablation:\n", f"ablation:\n  looks: {list(looks)}\n")
+    )
 
 
 def test_boundaries_are_the_published_ones() -> None:
@@ -66,6 +68,23 @@ def test_an_early_look_asks_for_more_and_every_p_keeps_its_order() -> None:
     assert (np.diff(by_look[:, common], axis=0) < 0).all()
     assert (by_look[:, 0] == 0).all()
     assert math.isnan(Look(4, (4, 8)).overall_p(math.nan))
+
+
+def test_a_first_look_at_few_of_the_units_claims_next_to_nothing() -> None:
+    """Its share of the level is 1e-36 and less, or none that a float64 has; what is left is for the looks after it."""
+    for looks in ((2, 1000), (3, 100), (6, 200), (10, 500)):
+        first, last = Look(looks[0], looks), Look(looks[1], looks)
+        assert first.nominal_level(0.05) < 1e-35
+        assert last.nominal_level(0.05) == pytest.approx(0.05)
+    early = Look(6, (6, 200))
+    assert 1 >= early.overall_p(1e-9) > 0.05 > early.overall_p(0.0) == 0
+
+
+def test_the_interval_of_a_first_look_has_ends(tmp_path: Path) -> None:
+    first = at_looks(looked(6, 200, seeds=200))[0]
+    aggregate([first], evaluations=evaluations(first, tmp_path, plausible), out=tmp_path / "aggregate")
+    for row in read_aggregate(tmp_path / "aggregate").contrasts.to_pylist():
+        assert -math.inf < row["low"] < row["effect"] < row["high"] < math.inf
 
 
 def test_contrasts_hold_at_all_looks_together(tmp_path: Path) -> None:

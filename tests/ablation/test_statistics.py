@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from precisionflow.ablation import statistics
+from precisionflow.ablation.bootstrap import mean_intervals
 from precisionflow.ablation.design import fewest_units
 from precisionflow.ablation.statistics import (
     chance_band,
@@ -27,6 +28,7 @@ SAMPLES = [
 ]
 OVERLAPS = [0.0, 1 / 9, 0.25]
 SCALES = [1e-6, 1.0, 1e6]
+"""Of what is measured; 1e-200 and 1e200, whose squares no float64 holds, have a test of their own."""
 
 
 def standard_error(values: list[float], overlap: float) -> float:
@@ -130,6 +132,18 @@ def test_neither_order_nor_unit_of_measurement_nor_direction_matters(scale: floa
         assert equivalence_p(turned, margin=scale * 1.2, overlap=overlap) == pytest.approx(
             equivalence, rel=1e-9
         )
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_numbers_whose_squares_are_none_are_measured_like_others(scale: float) -> None:
+    for values in SAMPLES:
+        told, usual = (
+            np.array(mean_interval([by * v for v in values], confidence=0.95)) for by in (scale, 1.0)
+        )
+        assert told[:4] == pytest.approx(scale * usual[:4], rel=1e-12)
+        assert difference_p([scale * v for v in values]) == pytest.approx(difference_p(values), rel=1e-9)
+        drawn, plain = (mean_intervals([by * v for v in values], confidence=0.95) for by in (scale, 1.0))
+        assert drawn == pytest.approx([scale * end for end in plain], rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -330,3 +344,4 @@ def test_a_band_of_chance_holds_a_further_world_as_often_as_it_says() -> None:
     assert chance_band([draws, draws + 2], confidence=0.95) == pytest.approx((1, 39), abs=1e-12)
     assert chance_band([draws, -draws], confidence=0.95) == pytest.approx((0, 0), abs=1e-12)
     assert all(math.isnan(end) for end in chance_band([np.empty(0)] * 3, confidence=0.95))
+    assert all(math.isnan(end) for end in chance_band([draws], confidence=0.99))

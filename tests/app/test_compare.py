@@ -66,7 +66,8 @@ def test_folders_stand_beside_each_other_and_say_what_differs(line: Line, tmp_pa
     longer = regression(
         ("objective: {kind: gaussian_nll}\n", "objective: {kind: gaussian_nll}\ntraining: {steps: 7}\n")
     )
-    old, new = finished(tmp_path / "old", 0.0), finished(tmp_path / "new", 0.0, longer)
+    contrasted = regression(("ablation:\n", "ablation:\n  contrasted: [noise]\n"))
+    old, new = finished(tmp_path / "old", 0.0, contrasted), finished(tmp_path / "new", 0.0, longer)
     told = line("compare", old, new, "--format", "markdown").out
     assert "| variant | metric | old | new | n |" in told
     assert "| new vs old (variant=homoscedastic) | nll | " in told

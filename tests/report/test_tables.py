@@ -45,6 +45,14 @@ def scored(variant: str, metric: str, low: float = NAN, high: float = NAN) -> di
     return row | {"chance_low": low, "chance_high": high}
 
 
+def test_a_variant_without_the_metric_has_a_dash() -> None:
+    table = score_table([scored("a", "nll"), scored("b", "crps")], ("crps",), caption="", best={})
+    assert [[entry.text for entry in line] for line in table.rows] == [
+        ["a", "—", "—"],
+        ["b", "0.50 ± 0.10", "2"],
+    ]
+
+
 def test_a_band_that_all_variants_share_is_the_last_line() -> None:
     rows = [scored("a", "coverage_90", 0.8, 0.95), scored("a", "nll"), scored("b", "coverage_90", 0.8, 0.95)]
     table = score_table([*rows, scored("b", "nll")], ("coverage_90", "nll"), caption="", best={})

@@ -29,7 +29,7 @@ Groups = Mapping[str, Sequence[Variant]]
 """Data set -> its variants, the same and in the same order on each."""
 OfSet = Mapping[str, Units]
 """Variant -> what its units measured on a data set."""
-RATIOS = ("target", "s", "1/s")
+RATIOS = ("target", "target²", "choices", "s", "1/s")
 """Units of metrics that are above 0 and whose scale is another on every data set."""
 
 
@@ -39,6 +39,8 @@ class Sides(NamedTuple):
     ours: list[float]
     theirs: list[float]
     overlap: float
+    bounded: bool
+    """As `contrasts.Pairs` has it."""
 
 
 def scale_of(metric: Metric) -> Literal["difference", "log ratio"]:
@@ -88,6 +90,7 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, sets: Sequence
     found = effect_of(
         [mean for mean, _ in effects],
         margin=_margin(experiment.ablation.margins.get(metric.name), metric),
+        bounded=all(of.bounded for of in known),
         confidence=confidence_of(experiment),
     )
     return {
@@ -108,18 +111,16 @@ def _improvement(sets: Sequence[Sides], metric: Metric, *, confidence: float) ->
         return Stated(math.nan, math.nan, math.nan)
     sign = -1.0 if metric.better == "higher" else 1.0
     ours, theirs = [sign * np.array(of.ours) for of in sets], [sign * np.array(of.theirs) for of in sets]
-    return improvement(ours, theirs, confidence=confidence)
+    return improvement(ours, theirs, confidence=confidence, overlaps=[of.overlap for of in sets])
 
 
 def _sides(experiment: Experiment, pair: Pair, metric: Metric, units: OfSet) -> Sides | None:
     """None where no pair is left, and where a score of 0 or less has no ratio."""
     ours, theirs = units[pair.variant.name], units[pair.baseline.name]
-    values, reference, _ = compared(
-        ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric)
-    )
-    if not values or (scale_of(metric) == "log ratio" and min(*values, *reference) <= 0):
+    both = compared(ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric))
+    if not both.ours or (scale_of(metric) == "log ratio" and min(*both.ours, *both.theirs) <= 0):
         return None
-    return Sides(values, reference, max(ours.overlap, theirs.overlap))
+    return Sides(both.ours, both.theirs, max(ours.overlap, theirs.overlap), both.bounded)
 
 
 def _effect(of: Sides, metric: Metric) -> tuple[float, float]:
@@ -158,8 +159,8 @@ def ranks_of(experiment: Experiment, groups: Groups, measured: Measured) -> list
     names = [variant.name for variant in next(iter(groups.values()), [])]
     rows: list[dict[str, Any]] = []
     for metric in contrasted(experiment):
-        units = [complete(experiment, of, metric, measured) for of in groups.values()]
-        means = [[math.fsum(values) / len(values) for values in of.tolist()] for of in units if of.size]
+        tables = [complete(experiment, of, metric, measured).values for of in groups.values()]
+        means = [[math.fsum(values) / len(values) for values in of.tolist()] for of in tables if of.size]
         table = np.array(means, dtype=float).reshape(-1, len(names))
         if min(table.shape) < FEWEST or np.isnan(table).any():
             continue
@@ -176,10 +177,17 @@ def ranks_of(experiment: Experiment, groups: Groups, measured: Measured) -> list
     return rows
 
 
+class Complete(NamedTuple):
+    """Values of all variants on a data set, and the share of rows that its splits have in common."""
+
+    values: Float[np.ndarray, "variants units"]
+    overlap: float
+
+
 def complete(
     experiment: Experiment, variants: Sequence[Variant], metric: Metric, measured: Measured
-) -> Float[np.ndarray, "variants units"]:
-    """Values on a data set, failed units as `ablation.missing` says: NaN where refused, no column where left out."""
+) -> Complete:
+    """Failed units are taken as `ablation.missing` says: NaN where refused, no column where left out."""
     units = _units(experiment, variants, metric, measured)
     values = np.array([of.values for of in units.values()])
     match experiment.ablation.missing:
@@ -187,4 +195,4 @@ def complete(
             values = values[:, ~np.isnan(values).any(axis=0)]
         case "worst_rank":
             values = np.where(np.isnan(values), worst(units.values(), metric), values)
-    return values
+    return Complete(values, max(of.overlap for of in units.values()))

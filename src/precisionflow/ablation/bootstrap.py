@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri, stdtrit
 
+from precisionflow.ablation.statistics import beyond, tied
+
 DRAWS = 10_000
 Runs = Sequence[Float[np.ndarray, " units"]]
 """What the units of each data set measured."""
@@ -38,12 +40,22 @@ def widened(
     section 4.2); t of n - 1 degrees of freedom, z normal. Further by sqrt(1 + n * overlap) where units share rows.
     NaN where n = 1.
     """
-    if n < 2:
-        return math.nan, math.nan
-    tail = (1 + confidence) / 2
-    factor = math.sqrt(n / (n - 1) * (1 + n * overlap)) * float(stdtrit(n - 1, tail) / ndtri(tail))
-    low, high = np.quantile(draws, [1 - tail, tail])
+    factor = _widening([n], [overlap], confidence)
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return value + factor * (float(low) - value), value + factor * (float(high) - value)
+
+
+def _widening(sizes: Sequence[int], overlaps: Sequence[float], confidence: float) -> float:
+    """The factor of `widened` for sets of units: the root of the mean of theirs squared, t of sum(n - 1) degrees.
+
+    NaN where a set has one unit, which says nothing of others.
+    """
+    if min(sizes) < 2:
+        return math.nan
+    shares = [n / (n - 1) * (1 + n * overlap) for n, overlap in zip(sizes, overlaps, strict=True)]
+    tail = (1 + confidence) / 2
+    students = float(stdtrit(sum(sizes) - len(sizes), tail) / ndtri(tail))
+    return math.sqrt(math.fsum(shares) / len(shares)) * students
 
 
 class MeanIntervals(NamedTuple):
@@ -65,6 +77,11 @@ def mean_intervals(values: Sequence[float], *, confidence: float, overlap: float
     n = len(values)
     if n < 2:
         return MeanIntervals(*[math.nan] * 4)
+    if shift := beyond(values):
+        ends = mean_intervals(
+            [math.ldexp(value, -shift) for value in values], confidence=confidence, overlap=overlap
+        )
+        return MeanIntervals(*(math.ldexp(end, shift) for end in ends))
     mean = math.fsum(values) / n
     deviations = np.asarray(values, dtype=float) - mean
     squares = float(np.square(deviations).sum())
@@ -81,56 +98,73 @@ def mean_intervals(values: Sequence[float], *, confidence: float, overlap: float
 
 
 class Stated(NamedTuple):
-    """A statistic of all runs, and its percentile interval over draws of each data set's units."""
+    """A statistic of all runs, and its `widened` interval over draws of each data set's units.
+
+    NaN where a set has one unit.
+    """
 
     value: float
     low: float
     high: float
 
 
-def interquartile_mean(runs: Runs, *, confidence: float) -> Stated:
-    """Mean of the runs of all data sets without the lowest and the highest quarter (Agarwal et al. 2021)."""
+def interquartile_mean(runs: Runs, *, confidence: float, overlaps: Sequence[float]) -> Stated:
+    """Mean of the runs of all data sets without the lowest and the highest quarter (Agarwal et al. 2021).
+
+    `overlaps`: of each data set's units, as in `widened`.
+    """
     pooled = np.concatenate(runs)
     order, cut = np.argsort(pooled, kind="stable"), len(pooled) // 4
     ordered = pooled[order]
     kept = _counts(tuple(map(len, runs)))[order]
     np.clip(np.cumsum(kept, axis=0, out=kept), cut, len(pooled) - cut, out=kept)
-    steps = np.diff(ordered).astype(np.float32)
-    sums = ordered[-1] * (len(pooled) - cut) - ordered[0] * cut - steps @ kept[:-1]
+    np.subtract(kept[1:], kept[:-1], out=kept[1:])
+    kept[0] -= cut
     value = float(ordered[cut : len(pooled) - cut].mean())
-    return _stated(value, sums / (len(pooled) - 2 * cut), confidence)
+    drawn = value + (ordered - value) @ kept / (len(pooled) - 2 * cut)
+    return _stated(value, drawn, _widening([*map(len, runs)], overlaps, confidence), confidence)
 
 
-def improvement(ours: Runs, theirs: Runs, *, confidence: float) -> Stated:
+def improvement(ours: Runs, theirs: Runs, *, confidence: float, overlaps: Sequence[float]) -> Stated:
     """Probability that a run of ours is lower than one of theirs on the same data set, ties half, mean over the sets.
 
-    Mann and Whitney's U over the number of pairs. A unit is drawn on both sides at once.
+    Mann and Whitney's U over the number of pairs. A unit is drawn on both sides at once. `overlaps` as above.
     """
-    wins = [(a[:, None] < b) + 0.5 * (a[:, None] == b) for a, b in zip(ours, theirs, strict=True)]
+    wins = [np.where(tied(a[:, None], b), 0.5, a[:, None] < b) for a, b in zip(ours, theirs, strict=True)]
     drawn = [
         np.einsum("di,di->d", shares(len(won), k) @ won, shares(len(won), k)) for k, won in enumerate(wins)
     ]
     value = math.fsum(float(won.mean()) for won in wins) / len(wins)
-    return _stated(value, np.mean(drawn, axis=0), confidence)
+    factor = _widening([*map(len, ours)], overlaps, confidence)
+    value, low, high = _stated(value, np.mean(drawn, axis=0), factor, confidence)
+    return Stated(value, *np.clip([low, high], 0, 1).tolist())
 
 
 class Profile(NamedTuple):
-    """Share of runs at every threshold, with its pointwise percentile interval."""
+    """Share of runs at every threshold, with its pointwise interval, `widened`; NaN where a set has one unit."""
 
     share: Float[np.ndarray, " thresholds"]
     low: Float[np.ndarray, " thresholds"]
     high: Float[np.ndarray, " thresholds"]
 
 
-def profile(runs: Runs, thresholds: Float[np.ndarray, " thresholds"], *, confidence: float) -> Profile:
+def profile(
+    runs: Runs,
+    thresholds: Float[np.ndarray, " thresholds"],
+    *,
+    confidence: float,
+    overlaps: Sequence[float],
+) -> Profile:
     """Share of runs that are at most a threshold, mean over the data sets (Dolan and Moré 2002)."""
     below = [of[:, None] <= thresholds for of in runs]
     weighted = np.vstack([of / (len(of) * len(runs)) for of in below]).astype(np.float32)
     drawn = np.minimum(weighted.T @ _counts(tuple(map(len, runs))), 1.0)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
-    return Profile(np.mean([of.mean(axis=0) for of in below], axis=0), low, high)
+    share = np.mean([of.mean(axis=0) for of in below], axis=0)
+    ends = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
+    wide = share + _widening([*map(len, runs)], overlaps, confidence) * (ends - share)
+    return Profile(share, *np.clip(wide, 0, 1))
 
 
-def _stated(value: float, drawn: Float[np.ndarray, " draws"], confidence: float) -> Stated:
+def _stated(value: float, drawn: Float[np.ndarray, " draws"], factor: float, confidence: float) -> Stated:
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Stated(value, float(low), float(high))
+    return Stated(value, value + factor * (float(low) - value), value + factor * (float(high) - value))

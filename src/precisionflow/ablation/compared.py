@@ -64,7 +64,7 @@ def compare(sides: Sequence[Side], *, metrics: Sequence[str] = ()) -> Compared:
         FOLDER: {side.label: {} for side in sides},
         VARIANT: {level: {} for level in (_NO_VARIANT, *keys)},
     }
-    changed = {"axes": axes, "design": Product(), "datasets": {}, "looks": ()}
+    changed = {"axes": axes, "contrasted": (), "design": Product(), "datasets": {}, "looks": ()}
     ablation = whole.ablation.model_copy(update=changed | ({"metrics": tuple(metrics)} if metrics else {}))
     experiment = whole.model_copy(update={"ablation": ablation})
     variants, measured = [], Measured()

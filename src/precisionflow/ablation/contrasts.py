@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from precisionflow.ablation import power, statistics
 from precisionflow.ablation.bootstrap import mean_intervals
@@ -77,9 +77,10 @@ def _deciding(row: Mapping[str, Any], *, level: float) -> dict[str, float]:
     """
     std = row["std"] if row["verdict"] == "undecided" else math.nan
     given = {"std": std, "level": level, "overlap": row.get("overlap", 0.0)}
+    margin = math.nan if math.isnan(row["equivalence"]) else row["margin"]
     return {
         "units_for_difference": power.units_for_difference(row["effect"], **given),
-        "units_for_equivalence": power.units_for_equivalence(row["effect"], margin=row["margin"], **given),
+        "units_for_equivalence": power.units_for_equivalence(row["effect"], margin=margin, **given),
     }
 
 
@@ -88,14 +89,13 @@ def _contrast(
 ) -> dict[str, Any]:
     """A row of CONTRASTS, but for what depends on its family; `units` are those of every variant."""
     ours, theirs = units[pair.variant.name], units[pair.baseline.name]
-    values, reference, failed = compared(
-        ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric)
-    )
+    both = compared(ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric))
     overlap = max(ours.overlap, theirs.overlap)
-    differences = statistics.paired(values, reference)
+    differences = statistics.paired(both.ours, both.theirs)
     found = effect_of(
         differences,
-        margin=_margin(experiment.ablation.margins.get(metric.name), reference),
+        margin=_margin(experiment.ablation.margins.get(metric.name), both.theirs),
+        bounded=both.bounded,
         overlap=overlap,
         confidence=confidence_of(experiment),
     )
@@ -103,16 +103,20 @@ def _contrast(
         **named(experiment, pair, metric),
         **found,
         "dataset": pair.variant.dataset,
-        "failed": failed,
+        "failed": both.failed,
         "overlap": overlap,
         "sign_flip": math.nan if overlap else statistics.sign_flip_p(differences),
         **mean_intervals(differences, confidence=confidence_of(experiment), overlap=overlap)._asdict(),
     }
 
 
+LEAST_LEVEL = 1e-12
+"""Of an interval: at early looks less is spent than a float64 below 1 can tell."""
+
+
 def confidence_of(experiment: Experiment) -> float:
-    """Of a single interval, so that those of all looks hold together at the experiment's."""
-    return 1 - look_of(experiment).nominal_level(1 - experiment.ablation.confidence)
+    """Of a single interval, so that those of all looks hold together at the experiment's, up to LEAST_LEVEL."""
+    return 1 - max(look_of(experiment).nominal_level(1 - experiment.ablation.confidence), LEAST_LEVEL)
 
 
 def named(experiment: Experiment, pair: Pair, metric: Metric) -> dict[str, Any]:
@@ -129,9 +133,12 @@ def named(experiment: Experiment, pair: Pair, metric: Metric) -> dict[str, Any]:
 
 
 def effect_of(
-    differences: list[float], *, margin: float, confidence: float, overlap: float = 0.0
+    differences: list[float], *, margin: float, bounded: bool, confidence: float, overlap: float = 0.0
 ) -> dict[str, Any]:
-    """Effect, interval and p alone of paired differences; a `margin` of NaN stands for none."""
+    """Effect, interval and p alone of paired differences; a `margin` of NaN stands for none.
+
+    Of differences that are not `bounded` (`Pairs`) equivalence is not tested.
+    """
     interval = statistics.mean_interval(differences, confidence=confidence, overlap=overlap)
     return {
         "effect": interval.mean,
@@ -142,29 +149,39 @@ def effect_of(
         "margin": margin,
         "equivalence": (
             math.nan
-            if math.isnan(margin)
+            if math.isnan(margin) or not bounded
             else statistics.equivalence_p(differences, margin=margin, overlap=overlap)
         ),
         "n": interval.n,
     }
 
 
-def compared(
-    ours: Units, theirs: Units, *, missing: str, worst: float
-) -> tuple[list[float], list[float], int]:
-    """Values of the units that a contrast is made of, one list for each side, and how many units have none.
+class Pairs(NamedTuple):
+    """Values of the units that a contrast is made of, one list for each side."""
+
+    ours: list[float]
+    theirs: list[float]
+    failed: int
+    """Units of which a side has no value."""
+    bounded: bool
+    """Whether all are measured: what stands for a failed unit says that it is bad, not how bad."""
+
+
+def compared(ours: Units, theirs: Units, *, missing: str, worst: float) -> Pairs:
+    """The pairs by the rule for `missing` values; none where no unit of either side has one.
 
     `worst` stands for the value of a failed unit where it counts as the worst.
     """
-    pairs = list(zip(ours.values, theirs.values, strict=True))
-    whole = [pair for pair in pairs if not math.isnan(sum(pair))]
-    failed = len(pairs) - len(whole)
+    values = list(zip(ours.values, theirs.values, strict=True))
+    whole = [pair for pair in values if not math.isnan(sum(pair))]
+    measured = len(whole)
     match missing:
-        case "refuse" if failed:
+        case "refuse" if measured < len(values):
             whole = []
-        case "worst_rank" if not math.isnan(worst):
-            whole = [(worst if math.isnan(a) else a, worst if math.isnan(b) else b) for a, b in pairs]
-    return [a for a, _ in whole], [b for _, b in whole], failed
+        case "worst_rank" if ours.known or theirs.known:
+            whole = [(worst if math.isnan(a) else a, worst if math.isnan(b) else b) for a, b in values]
+    one, other = ([pair[side] for pair in whole] for side in (0, 1))
+    return Pairs(one, other, len(values) - measured, bounded=len(whole) <= measured)
 
 
 def worst(units: Iterable[Units], metric: Metric) -> float:

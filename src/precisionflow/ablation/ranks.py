@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from precisionflow.ablation.statistics import tied
+
 FEWEST = 3
 """Variants, and data sets, below which nothing is ranked."""
 STEP = 60_000
@@ -33,12 +35,13 @@ def ranking(scores: Float[np.ndarray, "sets variants"], *, confidence: float) ->
         chi2 = 12 N / (k (k + 1) c) * sum_j (R_j - (k + 1) / 2)² ,     c = 1 - sum(t³ - t) / (N (k³ - k))
         p = share of all orders of the ranks on each data set whose chi2 is this one or larger
 
-    R_j: mean rank; t: sizes of the ties on a data set (Friedman 1937). Where the orders are too many p is that of
-    `DRAWS` random ones, (1 + as large) / (1 + draws), and varies with them by 0.0015 at 0.05.
+    R_j: mean rank; t: sizes of the ties on a data set, of scores that are `statistics.tied` (Friedman 1937). Where the
+    orders are too many p is that of `DRAWS` random ones, (1 + as large) / (1 + draws), and varies with them by 0.0015
+    at 0.05.
     """
     from scipy import stats
 
-    (sets, variants), ranks = scores.shape, stats.rankdata(scores, axis=1)
+    (sets, variants), ranks = scores.shape, stats.rankdata(_order(scores), axis=1)
     doubled = np.rint(2 * ranks).astype(int) - (variants + 1)
     spread, sums = int(np.square(doubled).sum()), doubled.sum(axis=0)
     observed = int(np.square(sums).sum())
@@ -50,6 +53,16 @@ def ranking(scores: Float[np.ndarray, "sets variants"], *, confidence: float) ->
         null.reached(observed),
         critical_difference(variants, sets, confidence=confidence),
     )
+
+
+def _order(scores: Float[np.ndarray, "sets variants"]) -> Int[np.ndarray, "sets variants"]:
+    """Places of the scores on each data set; those that differ from the next one by rounding alone share theirs."""
+    order = np.argsort(scores, axis=1)
+    ordered = np.take_along_axis(scores, order, axis=1)
+    places = np.cumsum(~tied(ordered[:, 1:], ordered[:, :-1]), axis=1)
+    found = np.zeros(scores.shape, dtype=int)
+    np.put_along_axis(found, order[:, 1:], places, axis=1)
+    return found
 
 
 class _Null(NamedTuple):

@@ -1,7 +1,7 @@
 """Runs of several data sets together: interquartile means and performance profiles of the variants."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from precisionflow.ablation.across import Groups, complete, scale_of
 from precisionflow.ablation.bootstrap import Runs, interquartile_mean, profile
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.measured import Measured
+from precisionflow.ablation.statistics import tied
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric
 
@@ -23,7 +24,7 @@ def runs_of(experiment: Experiment, groups: Groups, measured: Measured) -> tuple
     """Rows of IQM and of PROFILES, for each metric over two data sets or more.
 
     A run's score is its difference from the mean of the design's first variant on the same data set, or the log of its
-    ratio to it. None of a metric with failed cells that are refused.
+    ratio to it; that mean counts as known. None of a metric with failed cells that are refused.
     """
     means: list[Row] = []
     profiles: list[Row] = []
@@ -32,17 +33,22 @@ def runs_of(experiment: Experiment, groups: Groups, measured: Measured) -> tuple
     names = [variant.name for variant in next(iter(groups.values()))]
     for metric in contrasted(experiment):
         tables = [complete(experiment, variants, metric, measured) for variants in groups.values()]
-        scores = [_relative(table, metric) for table in tables if table.size]
+        known = [table for table in tables if table.values.size]
+        scores = [_relative(table.values, metric) for table in known]
         if len(scores) < 2 or any(np.isnan(table).any() for table in scores):
             continue
         runs = {name: [table[place] for table in scores] for place, name in enumerate(names)}
         key = {"experiment": experiment.name, "metric": metric.name}
+        given: dict[str, Any] = {
+            "confidence": experiment.ablation.confidence,
+            "overlaps": [table.overlap for table in known],
+        }
         for name, of in runs.items():
-            found = interquartile_mean(of, confidence=experiment.ablation.confidence)
+            found = interquartile_mean(of, **given)
             about = {"scale": scale_of(metric), "variant": name, "reference": names[0]}
             told = {"iqm": found.value, "low": found.low, "high": found.high}
             means.append(key | about | told | {"n": sum(map(len, of)), "sets": len(of)})
-        profiles += [key | row for row in _profiles(runs, metric, confidence=experiment.ablation.confidence)]
+        profiles += [key | row for row in _profiles(runs, metric, **given)]
     return means, profiles
 
 
@@ -58,15 +64,19 @@ def _relative(
     return np.log(table / reference)
 
 
-def _profiles(runs: Mapping[str, Runs], metric: Metric, *, confidence: float) -> list[Row]:
-    """Share of runs of each variant that are at least as good as each threshold."""
+def _profiles(
+    runs: Mapping[str, Runs], metric: Metric, *, confidence: float, overlaps: Sequence[float]
+) -> list[Row]:
+    """Share of runs of each variant that are at least as good as each threshold; none where all runs are alike."""
     sign = -1.0 if metric.better == "higher" else 1.0
     oriented = {name: [sign * of for of in each] for name, each in runs.items()}
     pooled = np.concatenate([of for each in oriented.values() for of in each])
+    if tied(pooled.min(), pooled.max()):
+        return []
     thresholds = np.linspace(pooled.min(), pooled.max(), THRESHOLDS)
     rows = []
     for name, each in oriented.items():
-        found = profile(each, thresholds, confidence=confidence)
+        found = profile(each, thresholds, confidence=confidence, overlaps=overlaps)
         for threshold, *told in zip(thresholds, *found, strict=True):
             shown = dict(zip(found._fields, map(float, told), strict=True))
             rows.append({"variant": name, "threshold": float(sign * threshold)} | shown)

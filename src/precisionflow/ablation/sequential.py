@@ -35,7 +35,7 @@ def boundaries(level: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
 
     By chance it does so at a look, and at none before, with the probability that `spent` allows since the look before.
     z_k = B(t_k) / sqrt(t_k) of a Brownian motion B, whose density between the boundaries is integrated numerically
-    from look to look (Armitage, McPherson and Rowe 1969).
+    from look to look (Armitage, McPherson and Rowe 1969). FARTHEST where less is allowed than lies beyond it.
     """
     points, weights = np.polynomial.legendre.leggauss(NODES)
     at, mass, before, used = np.zeros(1), np.ones(1), 0.0, 0.0
@@ -47,7 +47,9 @@ def boundaries(level: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
         def excess(end: float, at=at, mass=mass, step=step, more=allowed - used) -> float:  # type: ignore[no-untyped-def]
             return float(mass @ (ndtr((at - end) / step) + ndtr((-at - end) / step))) - more
 
-        end = float(brentq(excess, 0.0, FARTHEST * math.sqrt(fraction), xtol=1e-13))
+        end = FARTHEST * math.sqrt(fraction)
+        if excess(end) < 0:
+            end = float(brentq(excess, 0.0, end, xtol=1e-13))
         found.append(end / math.sqrt(fraction))
         here = end * points
         density = (

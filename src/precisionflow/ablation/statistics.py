@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import stdtr, stdtrit
 
 from precisionflow.ablation.design import fewest_units
@@ -13,10 +13,14 @@ from precisionflow.ablation.design import fewest_units
 ROUNDING = 2.0**-49
 """Two measurements that differ by no more than this share of the larger one (8 units in the last place) are one."""
 
+FARTHEST_EXPONENT = 400
+"""Size of the power of 2 up to which values are squared as they are."""
+
 COUNTED_FLIPS = 32
 """Units up to which every choice of signs is counted."""
 DRAWN_FLIPS = 100_000
 """Choices of signs that are drawn for more units."""
+FLIPS_AT_ONCE = 2000
 
 Unit = Literal["seed", "split", "data set"]
 """What the n of a verdict counts."""
@@ -53,21 +57,26 @@ def mean_interval(values: Sequence[float], *, confidence: float, overlap: float 
 def chance_band(draws: Sequence[Float[np.ndarray, " worlds"]], *, confidence: float) -> tuple[float, float]:
     """Central quantiles of the mean over cells of what each cell measures in one world after another.
 
-    A further world falls outside with probability 1 - confidence. NaN for no draws.
+    A further world falls outside with probability 1 - confidence. NaN for no draws, and where they are too few to have
+    such a tail.
     """
-    if not any(len(of) for of in draws):
+    tail, fewest = (1 - confidence) / 2, min(map(len, draws), default=0)
+    if not fewest or tail * (fewest + 1) < 1:
         return math.nan, math.nan
-    tail, means = (1 - confidence) / 2, np.mean(draws, axis=0, dtype=float)
+    means = np.mean(draws, axis=0, dtype=float)
     low, high = np.quantile(means, [tail, 1 - tail], method="weibull")
     return float(low), float(high)
 
 
+def tied(one: np.ndarray, other: np.ndarray) -> Bool[np.ndarray, "..."]:
+    """Where two measurements are one, up to the rounding of a float64."""
+    return np.abs(one - other) <= ROUNDING * np.maximum(np.abs(one), np.abs(other))  # type: ignore[no-any-return]
+
+
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """ours - theirs of each unit; 0 where the two agree up to the rounding of a float64."""
-    return [
-        0.0 if abs(a - b) <= ROUNDING * max(abs(a), abs(b)) else a - b
-        for a, b in zip(ours, theirs, strict=True)
-    ]
+    """ours - theirs of each unit; 0 where the two are `tied`."""
+    one, other = np.array(ours, dtype=float), np.array(theirs, dtype=float)
+    return np.where(tied(one, other), 0.0, one - other).tolist()  # type: ignore[no-any-return]
 
 
 def difference_p(differences: Sequence[float], *, overlap: float = 0.0) -> float:
@@ -105,8 +114,11 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     if observed <= 0:
         return 1.0
     if n > COUNTED_FLIPS:
-        signs = 1 - 2 * np.random.default_rng(n).integers(0, 2, (DRAWN_FLIPS, n), dtype=np.int8)
-        return float(1 + np.count_nonzero(np.abs(signs @ np.sort(sizes)) >= observed)) / (1 + DRAWN_FLIPS)
+        generator, as_large = np.random.default_rng(n), 0
+        for _ in range(DRAWN_FLIPS // FLIPS_AT_ONCE):
+            signs = 1 - 2 * generator.integers(0, 2, (FLIPS_AT_ONCE, n), dtype=np.int8)
+            as_large += int(np.count_nonzero(np.abs(signs @ np.sort(sizes)) >= observed))
+        return float(1 + as_large) / (1 + DRAWN_FLIPS)
     some, others = _signed_sums(sizes[: n // 2]), np.sort(_signed_sums(sizes[n // 2 :]))
     reached = len(others) - np.searchsorted(others, observed - some)
     return min(2.0 * float(reached.sum()) / 2.0**n, 1.0)
@@ -120,6 +132,12 @@ def _signed_sums(sizes: Float[np.ndarray, " units"]) -> Float[np.ndarray, " choi
     return sums
 
 
+def beyond(values: Sequence[float]) -> int:
+    """Power of 2 by which to divide finite values whose squares no float64 would hold; 0 for all others."""
+    exponent = math.frexp(max(map(abs, values), default=0.0))[1]
+    return exponent if abs(exponent) > FARTHEST_EXPONENT else 0
+
+
 def _moments(values: Sequence[float]) -> tuple[float, float]:
     """Mean and standard deviation, the same for every order of the values; NaN where n = 0, the latter where n = 1."""
     for unit, value in enumerate(values):
@@ -128,6 +146,9 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     n = len(values)
     if not n:
         return math.nan, math.nan
+    if shift := beyond(values):
+        mean, std = _moments([math.ldexp(value, -shift) for value in values])
+        return math.ldexp(mean, shift), math.ldexp(std, shift)
     mean = math.fsum(values) / n
     if min(values) == max(values):
         return values[0], 0.0 if n > 1 else math.nan

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Fraction, Label, Positive, nearest
+from precisionflow.config.base import NUMBER, Config, Count, Label, Positive, nearest
 from precisionflow.config.designs import Design, Product
 from precisionflow.config.tuning import Tuning
 
@@ -52,7 +52,7 @@ class Ablation(Config):
     unreadable: Literal["refuse", "failed"] = "refuse"
     """What becomes of an evaluated cell a file of which is damaged. refuse: no table, and a line that names the file.
     failed: the cell has failed, with that line as its cause; `missing` says the rest."""
-    confidence: Fraction = 0.95
+    confidence: Annotated[float, Field(ge=0.5, lt=1), NUMBER] = 0.95
     """Level of the intervals; 1 - confidence is the level of the tests."""
     looks: tuple[Count, ...] = ()
     """Numbers of seeds after which contrasts are looked at, and the run ends where all are decided: tests and their

@@ -66,7 +66,7 @@ _CATALOGUE = {
         Metric("ence", "expected normalised calibration error of the std", "1", "lower"),
         Metric("ause", "area under the sparsification error", "1", "lower"),
         Metric("sharpness", "mean predicted std", "target", "lower"),
-        Metric("perplexity", "perplexity of a token", "1", "lower"),
+        Metric("perplexity", "perplexity of a token", "choices", "lower"),
         Metric("bits_per_character", "bits per character", "bits", "lower"),
         Metric("bits_per_byte", "bits per byte", "bits", "lower"),
         Metric("ece", "expected calibration error", "1", "lower"),

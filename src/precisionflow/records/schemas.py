@@ -317,6 +317,7 @@ RANKS = _schema(
 """aggregate/ranks.parquet: mean rank of a variant over the data sets, 1 is best; the same of all variants of a metric:
 chi2 of Friedman and its p by permutations, Nemenyi's critical difference of mean ranks."""
 IQM = _schema(
+    may_be_nan=("low", "high"),
     experiment=_text,
     metric=_text,
     scale=_text,
@@ -329,8 +330,10 @@ IQM = _schema(
     sets=_whole,
 )
 """aggregate/iqm.parquet: interquartile mean of a variant's n runs on all data sets, each relative to the mean of the
-reference on the same set (`scale` as in across.parquet), and its interval by bootstrap."""
+reference on the same set (`scale` as in across.parquet), and its interval by bootstrap; NaN where a set has one
+unit."""
 PROFILES = _schema(
+    may_be_nan=("low", "high"),
     experiment=_text,
     metric=_text,
     variant=_text,
@@ -340,7 +343,7 @@ PROFILES = _schema(
     high=_real,
 )
 """aggregate/profiles.parquet: share of a variant's runs whose relative score is at least as good as the threshold, mean
-over the data sets, and its pointwise interval by bootstrap."""
+over the data sets, and its pointwise interval by bootstrap, NaN where a set has one unit."""
 SENSITIVITY = _schema(
     may_be_nan=("value", "low", "high", "chance"),
     experiment=_text,

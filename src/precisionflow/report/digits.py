@@ -10,7 +10,7 @@ _FIXED = range(-4, 6)
 """Powers of ten of the largest number that need no factor: 0.0001 to 999,999."""
 _MOST_DIGITS = 12
 """Digits of a number before rounding error."""
-_ROUNDING = 1e-9
+_ROUNDING = 1e-12
 """Spread over the largest number from which on it counts as one."""
 
 ALL_EQUAL = "(all equal)"

@@ -70,7 +70,8 @@ def score_table(
             mark = "best" if best.get(name) == variant else ""
             own = "" if name in shared else bands[name][variant]
             entries.append(Entry(wording.plus_minus(where[variant, name]), mark, mark, own))
-        body.append((*entries, Entry(str(where[variant, metrics[0]]["n"]))))
+        units = next((str(where[variant, name]["n"]) for name in metrics if (variant, name) in where), "—")
+        body.append((*entries, Entry(units)))
     if any(shared.values()):
         of_all = (Entry(shared.get(name, ""), kind="chance") for name in metrics)
         body.append((Entry("calibrated", "by chance"), *of_all, Entry("")))
@@ -153,7 +154,9 @@ def across_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -
 
 def _likely(row: Row) -> str:
     value, low, high = (row[f"improvement{end}"] for end in ("", "_low", "_high"))
-    return "—" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    if math.isnan(low) or low == high:
+        return "—" if math.isnan(value) else f"{value:.2f}{'' if math.isnan(low) else f' {digits.ALL_EQUAL}'}"
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def unassumed_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table | None:

@@ -1,6 +1,7 @@
 """Levels that hold and the one that is recommended."""
 
 import math
+from collections.abc import Collection
 
 import pytest
 
@@ -11,7 +12,7 @@ MEANS = [3.0, 1.2, 1.0, 1.1, 1.05]
 
 
 def found(
-    own: int | None, *, half: float, margin: float, ordered: bool = True
+    own: int | None, *, half: float, margin: float, ordered: bool = True, lost: Collection[int] = ()
 ) -> tuple[list[int], list[int]]:
     """Levels that are robust, and that which is recommended; every difference is known to ± half."""
 
@@ -20,7 +21,7 @@ def found(
         width = half if level != best else 0.0
         return Interval(d, d - width, d + width, 1.0, 4)
 
-    said = judged(MEANS, behind, margin=margin, ordered=ordered, own=own)
+    said = judged(MEANS, behind, margin=margin, ordered=ordered, own=own, lost=lost)
     assert [of.own for of in said] == [index == own for index in range(5)]
     return [i for i, of in enumerate(said) if of.robust], [i for i, of in enumerate(said) if of.recommended]
 
@@ -45,6 +46,12 @@ def test_the_rule(own, half, margin, robust, recommended) -> None:
 def test_a_range_has_no_gap_and_a_list_may_have_one() -> None:
     assert found(None, half=0.0, margin=0.06) == ([2], [2])
     assert found(None, half=0.0, margin=0.06, ordered=False) == ([2, 4], [2])
+
+
+def test_a_level_that_failed_everywhere_is_neither_robust_nor_recommended() -> None:
+    assert found(3, half=0.01, margin=5.0) == ([0, 1, 2, 3, 4], [3])
+    assert found(3, half=0.01, margin=5.0, lost=(2, 3)) == ([4], [4])
+    assert found(3, half=0.01, margin=5.0, lost=range(5)) == ([], [])
 
 
 def test_nothing_measured_says_nothing() -> None:

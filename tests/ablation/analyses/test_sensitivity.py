@@ -18,6 +18,7 @@ RATE, BETA, HIDDEN = "training.learning_rate", "objective.beta", "model.hidden"
 SWEEP = sensitivity("one_at_a_time", levels=4)
 MORRIS = sensitivity("morris", trajectories=12)
 SOBOL = sensitivity("sobol", samples=32)
+WIDE = {"metrics": ["nll"], "margins": {"nll": {"absolute": 100}}}
 Rows = list[dict[str, Any]]
 
 
@@ -154,6 +155,10 @@ def test_a_failed_cell_is_taken_by_the_rule(missing: str, analysis: dict[str, An
             row for row in of(moved, parameter=BETA) if row["measure"] in ("swing", "mu_star", "total")
         )
         assert beta["value"] > beta["chance"] or missing == "worst_rank"
+    if missing == "worst_rank" and analysis is SWEEP:
+        experiment = analysed(analysis, ablation=WIDE | {"missing": missing})
+        robust = [sum(row["robust"] for row in rows(experiment, without=out)[1]) for out in (None, (1, 2))]
+        assert robust[1] == robust[0] - 1
 
 
 def test_the_tables_are_written_and_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, assert_never
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from precisionflow.ablation.analyses import indices
 from precisionflow.ablation.analyses.additive import Additive, quadratic, saturated, shared_variance
@@ -39,12 +39,13 @@ def sensitivity_of(
     runs = layout(experiment, analysis)
     for metric in contrasted(experiment):
         values, overlap = _values(experiment, runs, variants, metric, measured)
-        failed = int(np.isnan(values).any(axis=1).sum())
+        gone = np.isnan(values).any(axis=1)
+        failed = int(gone.sum())
         if experiment.ablation.missing == "worst_rank":
             values[np.isnan(values)] = _worst(values, metric)
         elif failed and experiment.ablation.missing == "refuse":
             values = np.full_like(values, math.nan)
-        of = _OfMetric(experiment, analysis, runs, metric, values, overlap)
+        of = _OfMetric(experiment, analysis, runs, metric, values, overlap, gone)
         key = {"experiment": experiment.name, "dataset": variants[0].dataset, "metric": metric.name}
         for index, parameter in enumerate(runs.parameters):
             named = key | {"parameter": parameter}
@@ -90,6 +91,8 @@ class _OfMetric:
     metric: Metric
     values: Values
     overlap: float
+    failed: Bool[np.ndarray, " runs"]
+    """Whether a unit of the run has failed, whatever counts in its place."""
 
     @property
     def _confidence(self) -> float:
@@ -129,6 +132,7 @@ class _OfMetric:
             margin=self._margin,
             ordered=isinstance(parameter, Range),
             own=_nearest(self.runs.own[index], [level.place for level in levels], parameter),
+            lost=self._lost(levels),
         )
         for level, mean, each in zip(levels, means, found, strict=True):
             distance = {
@@ -139,6 +143,12 @@ class _OfMetric:
             said = {"own": each.own, "robust": each.robust, "recommended": each.recommended}
             known = {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
             yield {"value": level.value, "place": level.place} | known | distance | said
+
+    def _lost(self, levels: Sequence[_Level]) -> list[int]:
+        """Levels whose every run has a failed unit that counts as the worst."""
+        if self.experiment.ablation.missing != "worst_rank":
+            return []
+        return [number for number, level in enumerate(levels) if self.failed[level.runs].all()]
 
     def _mean(self, index: int, level: int) -> Interval:
         if not isinstance(self.analysis.method, Sweep):
