@@ -7,7 +7,7 @@ import pytest
 
 from precisionflow import stages
 from precisionflow.ablation.aggregate import aggregate
-from precisionflow.ablation.design import expand
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.plan import plan
 from precisionflow.ablation.power import power_of_equivalence, smallest_effect, units_for_equivalence
 from precisionflow.ablation.sequential import Look
@@ -93,12 +93,27 @@ def test_effects_are_in_the_metrics_unit_once_the_spread_is_measured(
     made = plan(experiment, results)
     assert [each.metric for each in made.detectable] == ["nll", "crps", "rmse"]
     nll = made.detectable[0]
-    assert nll.effect == pytest.approx(smallest_effect(std=nll.std, n=7, level=0.05, overlap=1 / 9))
+    assert nll.effect == pytest.approx(smallest_effect(std=nll.std, n=7, level=0.05, overlap=44 / 398))
     assert 0.001 < nll.std < 0.01
     print_plan([experiment], folder=tmp_path)
     told = capsys.readouterr().out
     assert f"80 % power for a difference in nll of {nll.effect:.3g}\n" in told
     assert "equivalence" not in told
+
+
+def test_units_that_agree_show_no_effect_and_each_data_set_has_its_own_splits(tmp_path: Path) -> None:
+    """A third of the rows tests on one set, half on the other: the splits of the latter share the more."""
+    sets = "".join(f"    fold{k}: {{task.source.split: {{kind: k_fold, k: {k}}}}}\n" for k in (3, 2))
+    experiment, results = regression(("ablation:\n", f"ablation:\n  datasets:\n{sets}")), Results(tmp_path)
+    (told,) = plan(experiment, results).detectable
+    assert told.effect == pytest.approx(smallest_effect(std=1.0, n=7, level=0.05, overlap=1.0))
+
+    def agreed(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        return plausible(variant, seed, split) | {"nll": 1.0}
+
+    folders = evaluations(experiment, tmp_path / "cells", agreed)
+    aggregate([experiment], evaluations=folders, out=results.aggregate)
+    assert [each.metric for each in plan(experiment, results).detectable] == ["crps", "rmse"]
 
 
 def test_the_power_of_equivalence_is_told_where_a_margin_is_stated(
@@ -112,7 +127,7 @@ def test_the_power_of_equivalence_is_told_where_a_margin_is_stated(
         out=results.aggregate,
     )
     nll, crps, rmse = plan(experiment, results).detectable
-    given = {"std": nll.std, "level": 0.05, "overlap": 1 / 9}
+    given = {"std": nll.std, "level": 0.05, "overlap": 44 / 398}
     assert nll.equivalent == power_of_equivalence(0.0, margin=0.004, n=7, **given)
     assert nll.enough == units_for_equivalence(0.0, margin=0.004, **given)
     assert math.isnan(crps.equivalent)

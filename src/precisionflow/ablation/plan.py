@@ -1,9 +1,10 @@
 """The plan of an experiment: cells that are done and open, the time that is left, the effects that can be shown."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
+from typing import Any
 
 from precisionflow.ablation import power
 from precisionflow.ablation.aggregate import read_aggregate
@@ -46,11 +47,12 @@ class Detectable:
 
     metric: str
     std: float
-    """Median over the contrasts of the standard deviation of the units' differences; 1 where nothing is measured."""
+    """Standard deviation of the units' differences in the contrast whose `effect` is in the middle of all; 1 where
+    nothing is measured."""
     effect: float
     measured: bool
     margin: float = math.nan
-    """Median of the margins of its contrasts; NaN without any."""
+    """Of the same contrast; NaN without any."""
     equivalent: float = math.nan
     """Probability that the units show equivalence where there is no difference; NaN without a margin."""
     enough: float = math.nan
@@ -69,6 +71,7 @@ class Plan:
     level: float
     """Of a single test where Holm asks for the strictest; at the last look where there are several."""
     overlap: float
+    """The largest of the data sets."""
     detectable: tuple[Detectable, ...]
     """By metric, in the metric's unit where the spread is measured; else one, in standard deviations."""
 
@@ -80,7 +83,7 @@ def plan(experiment: Experiment, results: Results, *, reused: Sequence[Results] 
     family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
     units = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
     level = look_of(experiment).nominal_level((1 - experiment.ablation.confidence) / max(family, 1))
-    overlap = power.overlap_of(experiment)
+    overlap = max(power.overlap_of(variant.experiment) for variant in variants)
     shown = _detectable(experiment, results, n=units, level=level, overlap=overlap) if family else ()
     return Plan(experiment, _rows(variants, found), units, family, level, overlap, tuple(shown))
 
@@ -119,28 +122,31 @@ def _mean(values: Iterable[float]) -> float:
 def _detectable(
     experiment: Experiment, results: Results, *, n: int, level: float, overlap: float
 ) -> list[Detectable]:
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     if Aggregated(results.aggregate).contrasts.exists():
         for row in read_aggregate(results.aggregate).contrasts.to_pylist():
-            if row["experiment"] == experiment.name and not math.isnan(row["std"]):
-                found.setdefault(row["metric"], []).append((row["std"], row["margin"]))
-    given = {"level": level, "overlap": overlap}
+            if row["experiment"] == experiment.name and row["std"] > 0:
+                found.setdefault(row["metric"], []).append(row)
     measured = [
-        _of_metric(m.name, found[m.name], n=n, **given) for m in contrasted(experiment) if m.name in found
+        _of_metric(m.name, found[m.name], n=n, level=level) for m in contrasted(experiment) if m.name in found
     ]
-    usual = power.smallest_effect(std=1.0, n=n, **given)
+    usual = power.smallest_effect(std=1.0, n=n, level=level, overlap=overlap)
     return measured or [Detectable("", 1.0, usual, False)]
 
 
-def _of_metric(
-    metric: str, contrasts: Sequence[tuple[float, float]], *, n: int, level: float, overlap: float
-) -> Detectable:
-    """By the median of the contrasts' spreads and margins."""
-    std, margin = (median(of) for of in zip(*contrasts, strict=True))
-    given = {"std": std, "level": level, "overlap": overlap}
+def _of_metric(metric: str, contrasts: Sequence[Mapping[str, Any]], *, n: int, level: float) -> Detectable:
+    """By the contrast in the middle; `contrasts` are those whose units do not all agree."""
+    of_one = {
+        overlap: power.smallest_effect(std=1.0, n=n, level=level, overlap=overlap)
+        for overlap in {row["overlap"] for row in contrasts}
+    }
+    effects = [row["std"] * of_one[row["overlap"]] for row in contrasts]
+    effect = median_low(effects)
+    middle = contrasts[effects.index(effect)]
+    std, margin = middle["std"], middle["margin"]
+    given = {"std": std, "level": level, "overlap": middle["overlap"]}
     equivalent = enough = math.nan
-    if margin > 0 and std > 0:
+    if margin > 0:
         equivalent = power.power_of_equivalence(0.0, margin=margin, n=n, **given)
         enough = power.units_for_equivalence(0.0, margin=margin, **given)
-    effect = power.smallest_effect(n=n, **given)
     return Detectable(metric, std, effect, True, margin, equivalent, enough)

@@ -42,6 +42,21 @@ class Range(Config):
             return round(number)
         return float(f"{number:.{SIGNIFICANT}g}") if 0 < place < 1 else (self.low, self.high)[round(place)]
 
+    def drawn(self, share: float) -> float:
+        """Place of the number that a share of all runs, from 0 to 1, falls to.
+
+        The share itself; of whole numbers k that from k - 1/2 to k + 1/2, so that the two ends are as likely as others.
+        """
+        if not self.whole:
+            return share
+        low, high = self.low - 0.5, self.high + 0.5
+        if self.scale == "log":
+            low = low if low > 0 else self.low
+            number = low * (high / low) ** share
+        else:
+            number = low + (high - low) * share
+        return self.place(min(max(round(number), math.ceil(self.low)), math.floor(self.high)))
+
     def place(self, value: Any) -> float:
         """Place of a number; NaN of what is none between the ends."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -62,6 +77,11 @@ class Choice(Config):
     def value(self, place: float) -> Any:
         """The value nearest to a place from 0, the first one, to 1, the last one."""
         return self.values[min(int(place * (len(self.values) - 1) + 0.5), len(self.values) - 1)]
+
+    def drawn(self, share: float) -> float:
+        """Place of the value that a share of all runs, from 0 to 1, falls to: each value has as many."""
+        last = len(self.values) - 1
+        return min(int(share * (last + 1)), last) / last
 
     def place(self, value: Any) -> float:
         """Place of a value; NaN of what is none of them."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from precisionflow.ablation.analyses.layout import label, layout, short_names
@@ -56,6 +57,21 @@ def test_every_run_is_its_variant() -> None:
         assert of[name].training.learning_rate == pytest.approx(1e-4 * 100 ** place[0], rel=1e-3)
         assert of[name].objective.beta == pytest.approx(place[1], abs=1e-3)
         assert of[name].model.hidden == ((8,), (16,), (32,))[round(2 * place[2])]
+
+
+def test_values_that_sobol_draws_are_equally_likely() -> None:
+    """Whole numbers of a range as those of a list; of a range by logarithms those that are near 1 the more."""
+    numbers = {"kind": "range", "low": 1, "high": 4, "whole": True}
+    parameters = {
+        "training.batch_size": numbers,
+        "training.validate_every": numbers | {"scale": "log"},
+        "model.hidden": {"kind": "choice", "values": [[1], [2], [3], [4]]},
+    }
+    runs = layout(experiment := analysed(sensitivity("sobol", parameters, samples=64)), experiment.analysis)
+    shares = [np.unique(of, return_counts=True)[1] / len(runs.places) for of in runs.places.T]
+    assert shares[0] == pytest.approx([0.25] * 4, abs=0.02)
+    assert shares[1] == pytest.approx(np.log([3, 5 / 3, 7 / 5, 9 / 7]) / np.log(9), abs=0.03)
+    assert shares[2] == pytest.approx([0.25] * 4, abs=0.02)
 
 
 def test_nothing_is_contrasted_and_the_plan_counts_the_cells(tmp_path) -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.analyses.compute import flops_of_step, tokens_of_step
 from precisionflow.ablation.analyses.power_law import power_law
-from precisionflow.ablation.analyses.scaling import Rows, scaling_of
+from precisionflow.ablation.analyses.scaling import Rows, _ends_above_0, scaling_of
 from precisionflow.ablation.bootstrap import shares, widened
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Measured, Scores
@@ -137,6 +137,28 @@ def test_a_budget_is_best_spent_where_the_law_says() -> None:
         assert row["loss_low"] <= row["loss"] <= row["loss_high"]
         assert (row["runs"], row["units"], row["metric"]) == (16, 3, "nll")
     assert not rows(scaled({"kind": "scaling", "sizes": {"model.width": WIDTHS}})).isoflop
+
+
+def test_a_run_that_failed_is_refused_or_left_out_of_the_best_use() -> None:
+    grid = scaled(GRID, seeds=[0])
+    there = measured(grid)
+    lost = {cell: of for cell, of in there.items() if cell.variant != expand(grid)[5].name}
+    assert rows(grid, there).isoflop
+    assert not rows(grid, lost).isoflop
+    left = rows(scaled(GRID, seeds=[0], ablation={"metrics": ["nll"], "missing": "drop_pair"}), lost).isoflop
+    assert {row["runs"] for row in left} == {15}
+
+
+def test_the_ends_of_what_is_above_0_are_above_0() -> None:
+    """Of three seeds: as far away as a mean's the lower end would be 100 - 2.69 * 50."""
+    draws = np.geomspace(50, 200, 101)
+    ends = _ends_above_0("parameters", 100.0, draws, n=3, confidence=0.95, overlap=0.0)
+    low, high = widened(0.0, np.log(draws / 100), n=3, confidence=0.95)
+    assert ends == pytest.approx({"parameters_low": 100 * np.exp(low), "parameters_high": 100 * np.exp(high)})
+    assert all(
+        math.isnan(end)
+        for end in _ends_above_0("data", 100.0, None, n=1, confidence=0.95, overlap=0).values()
+    )
 
 
 def test_intervals_of_three_seeds_hold_the_exponent() -> None:

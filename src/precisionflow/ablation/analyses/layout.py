@@ -56,7 +56,8 @@ def layout(experiment: Experiment, analysis: Sensitivity) -> Layout:
         case Morris() as method:
             places = trajectories(method.trajectories, _levels(parameters, method.levels), seed=method.seed)
         case Sobol() as method:
-            places = _snapped(mixtures(len(parameters), method.samples, seed=method.seed), parameters)
+            shares = mixtures(len(parameters), method.samples, seed=method.seed)
+            places = _drawn(shares, parameters)
         case _:
             assert_never(analysis.method)
     settings = [_settings(parameters, row) for row in places.tolist()]
@@ -146,14 +147,12 @@ def _levels(parameters: Mapping[str, Parameter], count: int) -> list[int]:
     return found
 
 
-def _snapped(places: "Places", parameters: Mapping[str, Parameter]) -> "Places":
-    """Listed values each with the same share of the unit interval; a sample's places are between 0 and 1."""
-    snapped = places.copy()
+def _drawn(shares: "Places", parameters: Mapping[str, Parameter]) -> "Places":
+    """Places of a sample whose shares of all runs are even between 0 and 1."""
+    places = shares.copy()
     for index, parameter in enumerate(parameters.values()):
-        if isinstance(parameter, Choice):
-            count = len(parameter.values)
-            snapped[:, index] = (places[:, index] * count).astype(int).clip(0, count - 1) / (count - 1)
-    return snapped
+        places[:, index] = [parameter.drawn(share) for share in shares[:, index].tolist()]
+    return places
 
 
 def _settings(parameters: Mapping[str, Parameter], row: Sequence[float]) -> dict[str, Any]:

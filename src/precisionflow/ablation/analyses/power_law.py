@@ -1,14 +1,19 @@
 """Power laws with an offset, fitted by least squares; of one size, and of parameters and data together."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 
+from precisionflow.ablation.statistics import ROUNDING
+
 STEEPEST, FLATTEST = 4.0, 0.02
 """Exponents that are looked at."""
 _GRID = np.geomspace(FLATTEST, STEEPEST, 120)
+LARGEST_LOGARITHM = 300.0
+"""Of a best number of parameters: laws that hardly fall are best far beyond all runs."""
 _GOLDEN = (np.sqrt(5) - 1) / 2
 _ROUNDS = 44
 Draws = Float[np.ndarray, "draws sizes"]
@@ -80,9 +85,10 @@ class JointLaw(NamedTuple):
 
     def optimum(self, product: float) -> tuple[float, float]:
         """N and D of the lowest loss where N * D is given: alpha a N^-alpha = beta b D^-beta."""
-        n = (self.alpha * self.a / (self.beta * self.b)) ** (1 / (self.alpha + self.beta))
-        n *= product ** (self.beta / (self.alpha + self.beta))
-        return n, product / n
+        of_both = math.log(product)
+        pull = math.log(self.alpha * self.a) - math.log(self.beta * self.b) + self.beta * of_both
+        n = min(max(pull / (self.alpha + self.beta), -LARGEST_LOGARITHM), LARGEST_LOGARITHM)
+        return math.exp(n), math.exp(of_both - n)
 
 
 def joint_law(
@@ -121,7 +127,7 @@ def joint_law(
     )
     alpha, beta = np.clip(np.exp(found.x), FLATTEST, STEEPEST)
     (offset, a, b), _ = solved(alpha, beta)
-    if a <= 0 or b <= 0:
+    if min(a * np.ptp(n**-alpha), b * np.ptp(d**-beta)) <= ROUNDING * np.abs(loss).max():
         return None
     return JointLaw(
         float(offset), float(a * scales[0] ** alpha), float(alpha), float(b * scales[1] ** beta), float(beta)

@@ -15,7 +15,7 @@ from precisionflow.ablation.bootstrap import shares, widened
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant
 from precisionflow.ablation.measured import Measured, Scores, overlap_in, scores_of, units_in
-from precisionflow.ablation.statistics import mean_interval
+from precisionflow.ablation.statistics import ROUNDING, mean_interval
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import FEWEST_SIZES, Scaling
 
@@ -27,8 +27,8 @@ BUDGETS = 5
 """Budgets of compute that are told, evenly apart in their logarithms from the smallest run's to the largest one's."""
 SECONDS, FLOPS = "seconds", "flops"
 """Quantities beside the metrics: measured seconds and predicted operations of an optimiser step."""
-SAME = 1e-9
-"""Spread of the means over their mean up to which nothing changes with the size, so that there is no law."""
+LARGEST_LOGARITHM = 700.0
+"""Of a number that is told."""
 Row = dict[str, Any]
 
 
@@ -133,7 +133,7 @@ def _law(
     law, drawn, n = None, None, values.shape[1]
     costs = quantity in (SECONDS, FLOPS)
     overlap = 0.0 if costs else max(of[point.name].overlap for point in alone.values())
-    if n and len(x) >= FEWEST_SIZES and np.ptp(values.mean(axis=1)) > SAME * abs(values.mean()):
+    if n and len(x) >= FEWEST_SIZES and np.ptp(values.mean(axis=1)) > ROUNDING * np.abs(values).max():
         law = power_law(x, values.mean(axis=1)[None], falls=not costs)
         if n > 1:
             drawn = power_law(x, shares(n)[:DRAWS] @ values.T, falls=not costs)
@@ -195,10 +195,18 @@ def _ends(
     return {f"{name}_low": low, f"{name}_high": high}
 
 
+def _ends_above_0(name: str, value: float, draws: Float[np.ndarray, " draws"] | None, **given: Any) -> Row:
+    """Of a number that is above 0: by its logarithm."""
+    ends = _ends(name, math.log(value), None if draws is None else np.log(draws), **given)
+    return {end: math.exp(min(of, LARGEST_LOGARITHM)) for end, of in ends.items()}
+
+
 def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Iterator[Row]:
-    """Rows of ISOFLOP; none for too few runs, and where the loss does not fall with both."""
+    """Rows of ISOFLOP; none for too few runs, for failed ones that are refused, and where the loss does not fall with
+    both."""
     known = [(run, compute) for run in runs if (compute := run.compute) is not None]
-    if len(known) < FEWEST_RUNS:
+    lost = len(known) < len(runs) and experiment.ablation.missing == "refuse"
+    if len(known) < FEWEST_RUNS or lost:
         return
     parameters, data, flops = (np.array(of) for of in zip(*(compute for _, compute in known), strict=True))
     values = _kept(experiment, np.array([run.units(metric) for run, _ in known]))
@@ -222,10 +230,12 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
             if not of.min() <= there <= of.max()
         )
         others = np.array([_optimum(each, budget) for each in drawn]).T if drawn else None
-        for place, name in enumerate(("parameters", "data", "loss")):
+        for place, (name, ends) in enumerate(
+            {"parameters": _ends_above_0, "data": _ends_above_0, "loss": _ends}.items()
+        ):
             row[name] = best[place]
             drawn_of = None if others is None else others[place]
-            row |= _ends(name, best[place], drawn_of, n=n, **given)
+            row |= ends(name, best[place], drawn_of, n=n, **given)
         yield row
 
 

@@ -118,7 +118,7 @@ def _places(column: Sequence[Value], logarithmic: bool) -> list[float]:
 
 
 def importance_bars(importance: Mapping[str, float], *, name: str) -> Drawn:
-    """Share of the objective's variance that each parameter explains, alone and with others."""
+    """Share of the objective's variance that each parameter explains alone."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     alt = "Importance: " + ", ".join(f"{parameter} {share:.2f}" for parameter, share in ordered)
     numbers = Numbers(("parameter", "share of the variance"), {"": tuple(zip(*ordered, strict=True))})
@@ -128,6 +128,6 @@ def importance_bars(importance: Mapping[str, float], *, name: str) -> Drawn:
             label(axes, 2 * place, parameter)
             axes.barh(2 * place + 1.45, share, color=stroke(0).colour, height=0.7)
         axes.set_xlim(0, 1)
-        axes.set_xlabel("share of the variance (fANOVA)")
+        axes.set_xlabel("share of the variance, alone (fANOVA)")
         drawing.title("importance")
     return drawing.drawn

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from precisionflow.ablation.analyses.performance import front as of_costs
 from precisionflow.records.search import Trial, Value
 from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.svg import BETTER, MUTED, canvas, stroke
@@ -91,11 +92,9 @@ def contours(
 
 def front(trials: Sequence[Trial], *, maximize: bool) -> list[Trial]:
     """Trials that no other is both as fast and as good as, the fastest first."""
-    kept: list[Trial] = []
-    for trial in sorted(trials, key=lambda t: (t.seconds, -t.value if maximize else t.value)):
-        if not kept or (trial.value > kept[-1].value if maximize else trial.value < kept[-1].value):
-            kept.append(trial)
-    return kept
+    seconds, values = [t.seconds for t in trials], [t.value for t in trials]
+    best = of_costs(seconds, values, better="higher" if maximize else "lower")
+    return sorted((trial for trial, on in zip(trials, best, strict=True) if on), key=lambda t: t.seconds)
 
 
 def pareto(trials: Sequence[Trial], *, maximize: bool, metric: str, name: str) -> Drawn:

@@ -40,8 +40,9 @@ def write_search_page(search: Search, file: Path) -> None:
 
 
 def importance(trials: Sequence[Trial], *, logarithmic: Collection[str]) -> dict[str, float]:
-    """fANOVA's share of the objective's variance by parameter (Hutter et al. 2014); empty where there is too little.
+    """fANOVA's share of the objective's variance by each parameter alone; empty where there is too little.
 
+    What is left to 1 is what parameters do together (Hutter et al. 2014; Optuna's own normalises the shares to 1).
     The variance is that over places even in the parameters, and in the logarithms of the `logarithmic` ones, as they
     were drawn: Optuna's own is even in the numbers themselves, so that of four decades the last has nine tenths.
     `trials` have values.
@@ -67,7 +68,9 @@ def importance(trials: Sequence[Trial], *, logarithmic: Collection[str]) -> dict
         warnings.simplefilter("ignore")
         return {
             name: float(v)
-            for name, v in optuna.importance.get_param_importances(study, evaluator=evaluator).items()
+            for name, v in optuna.importance.get_param_importances(
+                study, evaluator=evaluator, normalize=False
+            ).items()
         }
 
 
@@ -123,9 +126,12 @@ def _pictures(search: Search) -> list[Picture]:
         n = len(measured)
         caveat = "a hint, no measurement" if n < SURE_FROM else "of the region that was searched"
         drawn = figures.importance_bars(shares, name="importance")
+        rest = f"{100 * max(0.0, 1 - sum(shares.values())):.0f} %"
         pictures.append(
             Picture(
-                drawn, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant."
+                drawn,
+                f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant. The rest, {rest}, "
+                "is what parameters do together.",
             )
         )
     return [*pictures, *_landscape(search, shares)]
