@@ -131,3 +131,51 @@ def expanding_posterior(log_potential, *, alpha, beta, updates):
         final = (nearest_first + distance * math.log(c / (a + c))).softmax(0)
         result[b, h, i, : place + 1] = final.flip(0)
     return result
+
+
+def block_slots_step(observations, memory, state):
+    """z_ib <- sum_j p(i | x_j) x_jb + sum_k r(k | z_ib) m_bk, edge by edge."""
+    (slots, width), (blocks, memories, block) = state.shape, memory.shape
+    result = torch.zeros_like(state)
+    for x in observations:
+        shares = torch.stack([z @ x for z in state]).softmax(0)
+        for i in range(slots):
+            result[i] += shares[i] * x
+    for i, b in itertools.product(range(slots), range(blocks)):
+        of_block = slice(b * block, (b + 1) * block)
+        recalled = torch.stack([memory[b, k] @ state[i, of_block] for k in range(memories)]).softmax(0)
+        for k in range(memories):
+            result[i, of_block] += recalled[k] * memory[b, k]
+    assert width == blocks * block
+    return result
+
+
+def competing_errors_step(observations, mean, weights, of_slots, of_observations, causes, slots):
+    """Causes, then slots, go to the minimum of their squared errors weighed by p(edge); slots and p(slot | x).
+
+    p(cause j of slot i) = softmax_j(-k |z_i - w_ij c_j|^2 / 2), and alike of slots of observations, whose weight is 1.
+    """
+
+    def edges(error, precision):
+        return torch.stack([-0.5 * precision * of.square().sum() for of in error]).softmax(0)
+
+    def of_each():
+        return torch.stack([edges(x - slots, of_observations) for x in observations])
+
+    below = torch.stack(
+        [edges(z - w[:, None] * causes, of_slots) for z, w in zip(slots, weights, strict=True)]
+    )
+    above = of_each()
+    moved = causes.clone()
+    for j in range(len(causes)):
+        gains = [below[i, j] * of_slots * weights[i, j] for i in range(len(slots))]
+        pull = mean[j] + sum(gain * z for gain, z in zip(gains, slots, strict=True))
+        moved[j] = pull / (1 + sum(gain * weights[i, j] for i, gain in enumerate(gains)))
+    risen = slots.clone()
+    for i in range(len(slots)):
+        pull = of_slots * sum(below[i, j] * weights[i, j] * moved[j] for j in range(len(causes)))
+        gains = [above[k, i] * of_observations for k in range(len(observations))]
+        pull = pull + sum(gain * x for gain, x in zip(gains, observations, strict=True))
+        risen[i] = pull / (of_slots + sum(gains))
+    slots = risen
+    return slots, of_each().T

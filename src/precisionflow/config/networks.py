@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
 from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReader, StageAllocator
-from precisionflow.config.attention import Attention, Decay, factors_of
-from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
+from precisionflow.config.attention import Attention, BlockSlots, Decay, GaussianSlots, Iterated, factors_of
+from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.external import Classifier, Estimator, External, PredictionFile
 from precisionflow.config.filters import Filter
@@ -198,22 +198,33 @@ class Slots(Config):
     """Slots that share the pixels of an image among them, each decoded apart (Locatello et al. 2020).
 
     A pixel is of one slot, an edge that is summed out: -log sum_k mask_k N(colour; colour_k, noise^2). Slots descend
-    the free energy of Gaussian edges, from learned places where they start.
+    the free energy of their edges to features of the pixels, from learned places where they start.
     """
 
     engines: ClassVar = (TorchEngine,)
     leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
     remedy: ClassVar[str | None] = "lower training.learning_rate"
     kind: Literal["slots"] = "slots"
-    count: Annotated[int, Field(ge=2), NUMBER] = 5
+    count: Annotated[int, Field(ge=2, le=2**10), NUMBER] = 5
     """Slots of an image: as many as objects and ground, or more."""
+    attention: Iterated = GaussianSlots()
+    """The edges that are summed out."""
     width: Count = 16
-    iterations: Count = 3
+    iterations: Annotated[int, Field(ge=1, le=1000), NUMBER] = 3
     """Steps of the slots."""
     hidden: Count = 32
     """Width of the layers before and behind the slots."""
-    noise: Positive = 0.1
+    noise: Annotated[float, Field(ge=1e-6, le=1e6), NUMBER] = 0.1
     """Standard deviation of a pixel's colour about that of its slot."""
+
+    @model_validator(mode="after")
+    def _blocks_divide_width(self) -> Self:
+        if isinstance(self.attention, BlockSlots) and self.width % self.attention.blocks:
+            raise ValueError(
+                f"model.width {self.width} is not a multiple of model.attention.blocks {self.attention.blocks}; "
+                "change one of them"
+            )
+        return self
 
 
 class Clusters(Config):

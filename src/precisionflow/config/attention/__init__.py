@@ -5,6 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from precisionflow.config.attention.edges import Expanding, Independent, OneOfKeys
+from precisionflow.config.attention.iterated import (
+    BlockSlots,
+    DotProductSlots,
+    GaussianSlots,
+    Iterated,
+    PredictiveCodingSlots,
+)
 from precisionflow.config.attention.potentials import (
     DotProduct,
     DotProductKeyBias,
@@ -19,6 +26,7 @@ from precisionflow.config.attention.potentials import (
     Potential,
     StatedPrecision,
     StudentTIsotropic,
+    Temperature,
 )
 from precisionflow.config.attention.priors import (
     Absolute,
@@ -37,15 +45,17 @@ from precisionflow.config.attention.priors import (
     first_without_a_key,
 )
 from precisionflow.config.attention.values import Hopfield, Multihop, Neighbour, Value
-from precisionflow.config.base import Config, Positive
+from precisionflow.config.base import Config
 
 __all__ = [
     "Absolute",
     "Attention",
+    "BlockSlots",
     "Causal",
     "Decay",
     "DotProduct",
     "DotProductKeyBias",
+    "DotProductSlots",
     "EdgePrior",
     "Expanding",
     "Full",
@@ -54,10 +64,12 @@ __all__ = [
     "GaussianPerKey",
     "GaussianPerQuery",
     "GaussianSeparable",
+    "GaussianSlots",
     "Geometric",
     "Graph",
     "Hopfield",
     "Independent",
+    "Iterated",
     "LaplaceByChannel",
     "LaplaceElliptical",
     "Multihop",
@@ -66,6 +78,7 @@ __all__ = [
     "OnePrior",
     "PairPrecision",
     "Potential",
+    "PredictiveCodingSlots",
     "Prior",
     "Product",
     "Relative",
@@ -82,7 +95,7 @@ class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
     potential: Potential = DotProduct()
-    temperature: Positive | None = None
+    temperature: Temperature | None = None
     """Divides the log potentials of every head, not the prior: where it starts, to be learned; none: 1, not learned."""
     prior: Prior = Causal()
     edges: Annotated[OneOfKeys | Independent | Expanding, Field(discriminator="kind")] = OneOfKeys()

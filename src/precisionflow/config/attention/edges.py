@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from precisionflow.config.attention.potentials import DotProduct
-from precisionflow.config.attention.priors import Geometric
-from precisionflow.config.base import NUMBER, Config, Count, Positive
+from precisionflow.config.attention.priors import FARTHEST, Geometric
+from precisionflow.config.base import NUMBER, Config
 
 
 class OneOfKeys(Config):
@@ -26,7 +26,7 @@ class Independent(Config):
     """Those that leave out no constant of a query: it decides how many edges there are."""
     priors: ClassVar[tuple[type[Config], ...]] = (Config,)
     kind: Literal["independent"] = "independent"
-    expected: Positive = 1.0
+    expected: Annotated[float, Field(ge=1e-6, le=1e6), NUMBER] = 1.0
     """Edges of a query before training, where the log potentials are 0; the prior odds are learned for every head."""
 
 
@@ -37,9 +37,9 @@ class Expanding(Config):
     priors: ClassVar[tuple[type[Config], ...]] = (Geometric,)
     """Those whose parameter can be inferred."""
     kind: Literal["expanding"] = "expanding"
-    updates: Count = 3
+    updates: Annotated[int, Field(ge=1, le=1000), NUMBER] = 3
     """Mean-field updates of the posterior over distances and of its parameter."""
-    step: Count = 8
+    step: Annotated[int, Field(ge=1, le=FARTHEST), NUMBER] = 8
     """Keys that a query looks at before it asks whether that is enough."""
     tolerance: Annotated[float, Field(ge=0, lt=1), NUMBER] = 1e-3
     """Posterior mass of the keys outside the window where it stops to grow; 0: all keys are looked at."""

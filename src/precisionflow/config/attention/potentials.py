@@ -4,7 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
+from precisionflow.config.base import NUMBER, Config, Flag
+
+InitialPrecision = Annotated[float, Field(ge=1e-6, le=1e6), NUMBER]
+"""Well inside the limits that precisions stay within, e^-20 to e^20: beyond them one cannot learn."""
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3), NUMBER]
+"""Beyond, edges are certain or all alike, and neither they nor the temperature can learn."""
 
 
 class DotProduct(Config):
@@ -23,19 +28,19 @@ class GaussianIsotropic(Config):
     """log potential = log N(q; k, I / precision): one learned precision for every head."""
 
     kind: Literal["gaussian_isotropic"] = "gaussian_isotropic"
-    initial_precision: Positive | None = None
+    initial_precision: InitialPrecision | None = None
     """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
 class StatedPrecision(Config):
     """A Gaussian potential whose precision tokens state: log precision = W x + b of every head and channel."""
 
-    initial_precision: Positive | None = None
+    initial_precision: InitialPrecision | None = None
     """Precision of a pair and channel before training; none: 1 / sqrt(width of a head), the scale of the dot
     product."""
-    rank: Count | None = None
+    rank: Annotated[int, Field(ge=1, le=2**16), NUMBER] | None = None
     """Rank of W, learned as a product of two; none: the width, and one matrix."""
-    levels: Annotated[int, Field(ge=3), NUMBER] | None = None
+    levels: Annotated[int, Field(ge=3, le=2**16 + 1), NUMBER] | None = None
     """Log precisions are rounded to so many levels, an odd number, evenly spaced from 1 / 64 to 64 times the initial
     precision; gradients pass as if they were not rounded. None: they are continuous."""
     shared: Flag = False
@@ -73,8 +78,8 @@ class GaussianMixture(Config):
     """log potential = log of a mixture of Gaussians beside the key: weights, shifts and precisions of every head."""
 
     kind: Literal["gaussian_mixture"] = "gaussian_mixture"
-    components: Annotated[int, Field(ge=2), NUMBER] = 2
-    initial_precision: Positive | None = None
+    components: Annotated[int, Field(ge=2, le=8), NUMBER] = 2
+    initial_precision: InitialPrecision | None = None
     """Geometric mean of the components' before training; none: 1 / sqrt(width of a head), the scale of the dot
     product."""
 
@@ -84,9 +89,9 @@ class StudentTIsotropic(Config):
     than under a Gaussian."""
 
     kind: Literal["student_t_isotropic"] = "student_t_isotropic"
-    initial_precision: Positive | None = None
+    initial_precision: InitialPrecision | None = None
     """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
-    initial_degrees_of_freedom: Annotated[float, Field(gt=1, allow_inf_nan=False), NUMBER] = 4.0
+    initial_degrees_of_freedom: Annotated[float, Field(ge=1 + 1e-6, le=1e6), NUMBER] = 4.0
     """Before training; above 1, where the distribution has a mean."""
 
 
@@ -94,7 +99,7 @@ class LaplaceByChannel(Config):
     """log potential = -sqrt(precision) sum_c |q_c - k_c|: one learned precision for every head."""
 
     kind: Literal["laplace_by_channel"] = "laplace_by_channel"
-    initial_precision: Positive | None = None
+    initial_precision: InitialPrecision | None = None
     """Precision before training; none: 1 / width of a head."""
 
 
@@ -102,7 +107,7 @@ class LaplaceElliptical(Config):
     """log potential = -sqrt(precision) ||q - k||, rounded off at the key: one learned precision for every head."""
 
     kind: Literal["laplace_elliptical"] = "laplace_elliptical"
-    initial_precision: Positive | None = None
+    initial_precision: InitialPrecision | None = None
     """Precision before training; none: 2."""
 
 

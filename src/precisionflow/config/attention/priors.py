@@ -4,10 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Whole
+from precisionflow.config.base import NUMBER, Config, Whole
 
 MOST_BLOCKS = 2**13
 """Blocks of positions that a graph tells apart: its mask, blocks by blocks, is then 64 MiB."""
+FARTHEST = 2**20
+"""Tokens that a prior tells apart, or looks back, at most: more than any context that fits a memory."""
+Places = Annotated[int, Field(ge=1, le=FARTHEST), NUMBER]
+Reach = Annotated[int, Field(ge=0, le=FARTHEST), NUMBER]
 Slope = Annotated[float, Field(gt=0, le=1e30), NUMBER]
 """Its products with distances are numbers of float32."""
 Hyper = Annotated[float, Field(gt=0, le=1e8), NUMBER]
@@ -50,9 +54,9 @@ class Window(EdgePrior):
     """A token attends to near tokens, all alike a priori; without later ones the window is causal."""
 
     kind: Literal["window"] = "window"
-    before: Whole
+    before: Reach
     """Tokens that it sees before itself."""
-    after: Whole = 0
+    after: Reach = 0
     """Tokens that it sees behind itself; of a centred window as many as before."""
 
     @property
@@ -69,7 +73,7 @@ class Graph(EdgePrior):
     kind: Literal["graph"] = "graph"
     edges: Annotated[tuple[tuple[Whole, Whole], ...], Field(min_length=1)]
     """[query, key] by position, such as [[0, 0], [1, 0]]: the token at 1 attends to the token at 0."""
-    size: Count = 1
+    size: Places = 1
     """Positions in a row that one end of an edge stands for: the edges are those of a block mask."""
 
     @model_validator(mode="after")
@@ -99,7 +103,7 @@ class Relative(EdgePrior):
     """Categorical over the offset of query and key, learned for every head; alike before training."""
 
     kind: Literal["relative"] = "relative"
-    largest: Count = 128
+    largest: Places = 128
     """Offset that larger ones count as, on either side."""
 
 
@@ -115,7 +119,7 @@ class Absolute(EdgePrior):
     """Categorical over the position of the key, learned for every head; alike before training."""
 
     kind: Literal["absolute"] = "absolute"
-    places: Count = 64
+    places: Places = 64
     """Positions that are told apart; later ones count as the last."""
 
 

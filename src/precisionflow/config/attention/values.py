@@ -6,7 +6,10 @@ from pydantic import Field
 
 from precisionflow.config.attention.edges import Expanding, Independent, OneOfKeys
 from precisionflow.config.attention.potentials import DotProduct
-from precisionflow.config.base import Config, Count
+from precisionflow.config.base import NUMBER, Config
+
+Iterations = Annotated[int, Field(ge=1, le=1000), NUMBER]
+"""Averages one after the other, each of which the backward pass keeps."""
 
 
 class Neighbour(Config):
@@ -25,7 +28,7 @@ class Multihop(Config):
     potentials: ClassVar[tuple[type[Config], ...]] = (Config,)
     posteriors: ClassVar[tuple[type[Config], ...]] = (OneOfKeys, Independent, Expanding)
     kind: Literal["multihop"] = "multihop"
-    hops: Count = 2
+    hops: Iterations = 2
 
 
 class Hopfield(Config):
@@ -38,7 +41,7 @@ class Hopfield(Config):
     """Those whose free energy the steps descend."""
     posteriors: ClassVar[tuple[type[Config], ...]] = (OneOfKeys,)
     kind: Literal["hopfield"] = "hopfield"
-    iterations: Count = 2
+    iterations: Iterations = 2
     """Steps, for every query the same number."""
 
 

@@ -203,7 +203,7 @@ class ExpandingPosterior(Posterior):
         going, available = torch.arange(len(rows), device=rows.device), look.available[rows]
         scores, seen = look.near(rows), 0
         while len(going):
-            seen += max(self.how.step, seen // GROWTH)
+            seen = min(seen + max(self.how.step, seen // GROWTH), self.keys.shape[2])
             known = scores.shape[1]
             if known < seen:
                 scores = torch.cat([scores, look.scores(rows[going], known, seen - known)], dim=-1)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config.networks import Clusters, Slots
+from precisionflow.models.attention.iterated.latent import latent
 from precisionflow.models.attention.iterated.settle import settle
 from precisionflow.models.attention.iterated.slot_attention import SlotAttention
 from precisionflow.models.attention.iterated.slots import DotProductSlots, GaussianSlots
@@ -49,7 +50,8 @@ class Explainer(nn.Module):
             nn.Linear(CHANNELS, wide), nn.ReLU(), nn.Linear(wide, wide), nn.LayerNorm(wide)
         )
         self.start = nn.Parameter(torch.randn(config.count, config.width))
-        self.slots = SlotAttention(wide, config.width, iterations=config.iterations)
+        edges = latent(config.attention, count=config.count, width=config.width)
+        self.slots = SlotAttention(wide, config.width, iterations=config.iterations, edges=edges)
         inputs = config.width + CHANNELS - COLOUR
         self.decoder = nn.Sequential(nn.Linear(inputs, wide), nn.ReLU(), nn.Linear(wide, wide), nn.ReLU())
         self.colour_and_mask = nn.Linear(wide, COLOUR + 1)

@@ -1,14 +1,11 @@
 """Slot attention: learned features of observations, for which slots compete."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.models.attention.iterated.settle import settle
-from precisionflow.models.attention.iterated.slots import GaussianSlots
-from precisionflow.models.likelihoods.density import limited
 
 
 class Grouped(NamedTuple):
@@ -19,16 +16,18 @@ class Grouped(NamedTuple):
 
 
 class SlotAttention(nn.Module):
-    """Slots that descend F of `GaussianSlots` over k_j = W x_j + b, with a learned precision that starts at 1.
+    """Slots that descend the free energy of their edges to k_j = W x_j + b.
 
-    Slot attention (Locatello et al. 2020) with the free energy's own step in place of its recurrent unit, and with keys
-    as values, so that F never rises. The caller draws where the slots start: equal starts stay equal.
+    Slot attention (Locatello et al. 2020) is that of Gaussian edges, with the free energy's own step in place of its
+    recurrent unit, and with keys as values, so that F never rises. The caller draws where the slots start: equal starts
+    stay equal.
     """
 
-    def __init__(self, channels: int, width: int, *, iterations: int) -> None:
+    def __init__(self, channels: int, width: int, *, iterations: int, edges: Any) -> None:
+        """`edges` is a module that is a `Latent`."""
         super().__init__()
         self.key = nn.Linear(channels, width)
-        self.log_precision = nn.Parameter(torch.zeros(1))
+        self.edges = edges
         self.iterations = iterations
 
     def forward(
@@ -36,6 +35,6 @@ class SlotAttention(nn.Module):
         x: Float[Tensor, "*problems observations channels"],
         start: Float[Tensor, "*problems slots width"],
     ) -> Grouped:
-        model = GaussianSlots(self.key(x), precision=limited(self.log_precision).exp()[0])
-        slots = settle(model, start, iterations=self.iterations, tolerance=0.0).state
-        return Grouped(slots, model.posterior(slots))
+        model = self.edges.model(self.key(x))
+        state = settle(model, self.edges.begun(start), iterations=self.iterations, tolerance=0.0).state
+        return Grouped(self.edges.slots(state), self.edges.shares(model, state))

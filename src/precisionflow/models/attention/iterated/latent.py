@@ -1,0 +1,135 @@
+"""What an iterated model has beside observations and slots: precisions, memory nodes, causes; by the configuration."""
+
+import math
+from typing import Any, Protocol, assert_never, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config import attention as kinds
+from precisionflow.models.attention.iterated import State
+from precisionflow.models.attention.iterated.block_slots import BlockSlots
+from precisionflow.models.attention.iterated.predictive_coding import PredictiveCoding
+from precisionflow.models.attention.iterated.slots import DotProductSlots, GaussianSlots, Observations
+from precisionflow.models.likelihoods.density import limited
+
+Slots = Float[Tensor, "*problems slots width"]
+Shares = Float[Tensor, "*problems slots observations"]
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """Interface of edges to slot attention."""
+
+    def model(self, observations: Observations) -> Any:
+        """A `Descending` of these observations."""
+        ...
+
+    def begun(self, slots: Slots) -> State:
+        """All latent nodes where slots start."""
+        ...
+
+    def slots(self, state: State) -> Slots:
+        """The slots among all latent nodes."""
+        ...
+
+    def shares(self, model: Any, state: State) -> Shares:
+        """p(edge j -> i | x_j, z): what each slot has of each observation."""
+        ...
+
+
+class SlotsAlone(nn.Module):
+    """The slots are all latent nodes."""
+
+    def begun(self, slots: Slots) -> State:
+        return slots
+
+    def slots(self, state: State) -> Slots:
+        return state
+
+    def shares(self, model: DotProductSlots | GaussianSlots | BlockSlots, state: State) -> Shares:
+        return model.posterior(state)
+
+
+class Gaussian(SlotsAlone):
+    """`GaussianSlots` of a learned precision that starts at 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_precision = nn.Parameter(torch.zeros(1))
+
+    def model(self, observations: Observations) -> GaussianSlots:
+        return GaussianSlots(observations, precision=limited(self.log_precision).exp()[0])
+
+
+class DotProduct(SlotsAlone):
+    """`DotProductSlots` of n observations over sqrt(n): slots are sums, and <z, x> keeps its scale whatever n is."""
+
+    def model(self, observations: Observations) -> DotProductSlots:
+        return DotProductSlots(spread(observations))
+
+
+class Blocks(SlotsAlone):
+    """`BlockSlots` of the same observations, their memory nodes learned."""
+
+    def __init__(self, width: int, *, blocks: int, memories: int) -> None:
+        super().__init__()
+        self.memory = nn.Parameter(torch.randn(blocks, memories, width // blocks))
+
+    def model(self, observations: Observations) -> BlockSlots:
+        return BlockSlots(spread(observations), self.memory)
+
+
+class Causes(nn.Module):
+    """`PredictiveCoding` of two latent layers: causes, slots. An observation is predicted by its slot as it is.
+
+    Learned are the causes' means, weights of causes on slots, which start at 1, and a precision of either layer's
+    errors, which starts at 1, as that of the causes is.
+    """
+
+    def __init__(self, width: int, *, count: int, causes: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.randn(causes, width))
+        self.weights = nn.Parameter(torch.ones(count, causes))
+        self.log_precision = nn.Parameter(torch.zeros(2))
+
+    def model(self, observations: Observations) -> PredictiveCoding:
+        slots, seen = len(self.weights), observations.shape[-2]
+        of_slots, of_observations = limited(self.log_precision).exp().split(1)
+        return PredictiveCoding(
+            observations,
+            weights=[self.weights, observations.new_ones(seen, slots)],
+            precisions=[of_slots.expand(slots), of_observations.expand(seen)],
+            mean=self.mean,
+            prior_precision=1.0,
+        )
+
+    def begun(self, slots: Slots) -> State:
+        return torch.cat([self.mean.expand(*slots.shape[:-2], -1, -1), slots], dim=-2)
+
+    def slots(self, state: State) -> Slots:
+        return state[..., len(self.mean) :, :]
+
+    def shares(self, model: PredictiveCoding, state: State) -> Shares:
+        return model.posterior(state)[-1].mT
+
+
+def latent(config: kinds.Iterated, *, count: int, width: int) -> nn.Module:
+    """A module that is a `Latent`, of so many slots of a width."""
+    match config:
+        case kinds.GaussianSlots():
+            return Gaussian()
+        case kinds.DotProductSlots():
+            return DotProduct()
+        case kinds.BlockSlots(blocks=blocks, memories=memories):
+            return Blocks(width, blocks=blocks, memories=memories)
+        case kinds.PredictiveCodingSlots(causes=causes):
+            return Causes(width, count=count, causes=causes)
+        case _:
+            assert_never(config)
+
+
+def spread(observations: Observations) -> Observations:
+    """x_j / sqrt(n)."""
+    return observations / math.sqrt(observations.shape[-2])
