@@ -9,7 +9,11 @@ from command_line import Line
 
 from precisionflow.results.layout import cell_folder
 
-PER_KEY = {"model.attention.potential.kind": "gaussian_per_key", "model.blocks": 2}
+PER_KEY = {
+    "model.attention.potential.kind": "gaussian_per_key",
+    "model.attention.temperature": 1,
+    "model.blocks": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,9 @@ def test_tables_name_heads_and_the_least_trusted_symbols(line: Line, words):
     heads = re.findall(r"^ *layer (\d) head (\d) +([\d.]+) +([\d.]+) +([\d.]+)", done.out, re.MULTILINE)
     assert [head[:2] for head in heads] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
     assert all(1 <= float(keys) <= 16 for _, _, _, keys, _ in heads)
+    temperatures = re.search(r"temperature[\s─]+layer 0 head 0 +([\d.]+)", done.out)
+    assert temperatures is not None, done.out
+    assert 0 < float(temperatures[1]) != 1
     said = done.out[done.out.index("Symbols by the precision") :]
     precisions = [float(p) for p in re.findall(r"^ *'.+?' +\d+ +([\d.]+)", said, re.MULTILINE)]
     assert len(precisions) > 5
@@ -36,6 +43,7 @@ def test_a_page_shows_every_head_with_its_tokens(line: Line, words, tmp_path):
     assert done.code == 0, done.err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 4
+    assert "temperature" in page
     assert "13 characters of the prompt" in page
     assert "\N{RETURN SYMBOL}" in page
     assert "http" not in page.replace('http-equiv="Content', "")

@@ -11,13 +11,16 @@ from torch import nn
 from precisionflow.config.attention import (
     Attention,
     DotProduct,
+    GaussianMixture,
     GaussianPerKey,
     GaussianSeparable,
     Independent,
+    LaplaceByChannel,
+    StudentTIsotropic,
 )
 from precisionflow.config.networks import Transformer
 from precisionflow.evaluation.inspection import MAPPED, attention_table, edges_table, sharpest_head
-from precisionflow.models.attention.inspection import edges, entropy, looks, of_symbols
+from precisionflow.models.attention.inspection import distributions, edges, entropy, looks, of_symbols
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 from precisionflow.records.files import checked
@@ -26,10 +29,14 @@ from precisionflow.records.schemas import ATTENTION, EDGES
 SYMBOLS = list("abcdefg")
 
 
-def network(chosen: Attention) -> TokenNetwork:
+def untrained(chosen: Attention) -> TokenNetwork:
     torch.manual_seed(0)
     config = Transformer(blocks=2, heads=2, width=8, attention=chosen, zero_projections=False)
-    made = transformer(config, vocabulary=len(SYMBOLS), context=9, readout=TiedReadout).double().eval()
+    return transformer(config, vocabulary=len(SYMBOLS), context=9, readout=TiedReadout).double().eval()
+
+
+def network(chosen: Attention) -> TokenNetwork:
+    made = untrained(chosen)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -58,6 +65,39 @@ def test_independent_edges_count_by_their_shares():
         np.testing.assert_allclose(
             entropy(look), -(share * np.log(np.where(share > 0, share, 1))).sum(-1), rtol=1e-9, atol=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (Attention(), {}),
+        (Attention(edges=Independent(expected=1.5)), {"expected edges": 1.5}),
+        (
+            Attention(potential=LaplaceByChannel(initial_precision=0.2), temperature=3.0),
+            {"temperature": 3.0, "precision": 0.2},
+        ),
+        (
+            Attention(potential=StudentTIsotropic(initial_precision=2.0)),
+            {"precision": 2.0, "degrees of freedom": 4.0},
+        ),
+        (
+            Attention(potential=GaussianMixture(initial_precision=1.0)),
+            {
+                "weight 1": 0.5,
+                "weight 2": 0.5,
+                "precision 1": 0.5,
+                "precision 2": 2.0,
+                "shift 1": 0.0,
+                "shift 2": 0.0,
+            },
+        ),
+    ],
+)
+def test_heads_tell_the_distributions_that_they_begin_with(chosen, told):
+    found = distributions(untrained(chosen))
+    assert found == [
+        {name: pytest.approx([number] * 2, rel=1e-6) for name, number in told.items()} for _ in range(2)
+    ]
 
 
 @pytest.mark.parametrize("chosen", [GaussianPerKey(), GaussianSeparable()])

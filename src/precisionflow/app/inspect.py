@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TOKENS
-from precisionflow.report.attention import head_table, symbol_table
+from precisionflow.report.attention import distribution_table, head_table, symbol_table
 from precisionflow.results.layout import PreparedSplit, Results, data_folder
 from precisionflow.serving.model import load_predictor
 
@@ -23,14 +23,16 @@ DRAWN = 48
 def inspect_cell(
     model: str, *, prompt: str | None = None, out: Path | None = None, data: Path | None = None
 ) -> "Sequence[Table]":
-    """Tables of heads and, where precisions are stated, of symbols, from a prompt or the beginning of the test text.
+    """Tables of heads, of what they have learned of their distributions, and of symbols that state precisions.
 
+    From a prompt, or from the beginning of the test text.
     With `out` the page is written too. ValueError for a model of another task, a prompt that is too long or has
     unknown tokens, and an `out` that is no .html.
     """
     if out is not None and (out.suffix.lower() != ".html" or out.is_dir()):
         raise ValueError(f"--out {out}: should be a file that ends in .html")
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
+    from precisionflow.models.attention.inspection import distributions
 
     predictor = load_predictor(model, data=data).predictor
     if not isinstance(predictor, TokenPredictor):
@@ -43,9 +45,13 @@ def inspect_cell(
     read = f"{count:,} {predictor.task.tokens.plural} of the {'test text' if prompt is None else 'prompt'}"
     heads = head_table(rows, caption=f"Attention over {read}")
     trusted = symbol_table(rows, caption=f"Symbols by the precision that they state, {read}")
+    learned = distribution_table(
+        distributions(predictor.model), caption="Distributions that the heads have learned"
+    )
+    tables = [table for table in (heads, learned, trusted) if table is not None]
     if out is not None:
-        _write(out, model, predictor, batches[0][:1, :DRAWN], heads, trusted, facts=(read,))
-    return [table for table in (heads, trusted) if table is not None]
+        _write(out, model, predictor, batches[0][:1, :DRAWN], tables, facts=(read,))
+    return tables
 
 
 def _window(predictor: "TokenPredictor", prompt: str) -> "torch.Tensor":
@@ -79,8 +85,7 @@ def _write(
     model: str,
     predictor: "TokenPredictor",
     window: "torch.Tensor",
-    heads: "Table",
-    trusted: "Table | None",
+    tables: "Sequence[Table]",
     *,
     facts: Sequence[str],
 ) -> None:
@@ -93,8 +98,7 @@ def _write(
         out,
         name=f"{experiment.name} {experiment.variant}",
         facts=(str(model), *facts),
-        heads=heads,
-        symbols=trusted,
+        tables=tables,
         edges=drawn,
         tokens=[predictor.symbols[i] for i in window[0].tolist()],
     )

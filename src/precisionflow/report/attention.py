@@ -1,8 +1,8 @@
-"""Tables of what attention does: entropy and precision of every head, and how far each symbol is trusted."""
+"""Tables of attention: entropy, precision and distribution of every head, and how far each symbol is trusted."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from precisionflow.report.digits import significant
@@ -53,6 +53,22 @@ def head_table(rows: Sequence[Row], *, caption: str) -> Table:
             ]
         body.append(tuple(entries))
     return Table(caption, tuple(columns), tuple(body))
+
+
+def distribution_table(layers: Sequence[Mapping[str, Sequence[float]]], *, caption: str) -> Table | None:
+    """Layers and heads by the numbers of their distributions, name -> one of each head; none where there are none."""
+    names = list(layers[0]) if layers else []
+    if not names:
+        return None
+    body = [
+        (
+            Entry(f"layer {layer} head {head}"),
+            *(Entry(significant(of[name][head], digits=3)) for name in names),
+        )
+        for layer, of in enumerate(layers)
+        for head in range(len(of[names[0]]))
+    ]
+    return Table(caption, (Entry("head"), *map(Entry, names)), tuple(body))
 
 
 def symbol_table(rows: Sequence[Row], *, caption: str) -> Table | None:

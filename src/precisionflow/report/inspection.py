@@ -1,4 +1,4 @@
-"""The page of one network that was looked into: self-contained HTML with its heads, its symbols and its edges."""
+"""The page of one network that was looked into: self-contained HTML, tables of heads and symbols, all edges."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +19,7 @@ def write_inspection(
     *,
     name: str,
     facts: Sequence[str],
-    heads: Table,
-    symbols: Table | None,
+    tables: Sequence[Table],
     edges: Sequence[Float[np.ndarray, "heads queries keys"]],
     tokens: Sequence[str],
 ) -> None:
@@ -39,8 +38,7 @@ def write_inspection(
         .render(
             name=name,
             facts=facts,
-            heads=heads,
-            symbols=symbols,
+            tables=tables,
             pictures=pictures,
             version=__version__,
         )

@@ -29,6 +29,9 @@ class Independent(nn.Module):
         super().__init__()
         self.log_odds = nn.Parameter(torch.full((heads, 1, 1), expected).log())
 
+    def distribution(self) -> dict[str, Float[Tensor, "heads"]]:
+        return {"expected edges": self.log_odds.exp().flatten()}
+
     def forward(
         self, lowering: Lowering, queries: Side, keys: Side, prior: LogPrior
     ) -> "IndependentPosterior":

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from precisionflow.models.attention.attention import Attention
 from precisionflow.models.attention.observed import Look, observed
 
 Tokens = Int[Tensor, "_texts _tokens *bag"]
@@ -28,6 +29,34 @@ class OfSymbol(NamedTuple):
     """Of their edges, in nats."""
     log_precision: float
     """That they state, over channels too; NaN where no token states one."""
+
+
+@runtime_checkable
+class Distributed(Protocol):
+    """A part of attention with a distribution of each head, whatever its tokens are."""
+
+    def distribution(self) -> dict[str, Float[Tensor, "heads"]]:
+        """What its numbers are called -> the number of every head, in units of queries and keys."""
+        ...
+
+
+@torch.no_grad()
+def distributions(model: nn.Module) -> list[dict[str, list[float]]]:
+    """Numbers that the heads of each attention module have learned of their distributions; empty where there are none.
+
+    Precisions, degrees of freedom, weights, precisions and lengths of the shifts of a mixture, temperatures; expected
+    edges of a query where edges are independent and log potentials are 0.
+    """
+    return [
+        {
+            name: of.double().tolist()
+            for part in attention.modules()
+            if isinstance(part, Distributed)
+            for name, of in part.distribution().items()
+        }
+        for attention in model.modules()
+        if isinstance(attention, Attention)
+    ]
 
 
 def looks(model: nn.Module, tokens: Tokens, mask: Mask | None = None) -> list[Look]:

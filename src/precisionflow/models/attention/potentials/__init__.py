@@ -23,6 +23,7 @@ from precisionflow.models.attention.sites import Sites
 Tokens = Float[Tensor, "batch tokens channels"]
 Lowered = Float[Tensor, "batch heads tokens _"]
 """One side; each has the width that its lowering asks for."""
+OfHeads = Float[Tensor, "heads"]
 
 SidesUnderWay = Callable[[Tokens, Sites], tuple[Lowered, Lowered]]
 """Called with the tokens that follow those of the last call, it gives both sides, from the origin of the first call."""

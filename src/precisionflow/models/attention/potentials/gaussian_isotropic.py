@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, log_precision_of_heads, precision_of
 
 
@@ -25,6 +25,9 @@ class GaussianIsotropic(Centred):
         super().__init__(queries_keys)
         start = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
+
+    def distribution(self) -> dict[str, OfHeads]:
+        return {"precision": precision_of(self.log_precision).flatten()}
 
     def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
         return Unlowered(_lowered_queries, (queries, self.log_precision))

@@ -11,7 +11,7 @@ from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.log_sum import LogSum
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, precision_of
 
 SPREAD = 4.0
@@ -54,6 +54,18 @@ class GaussianMixture(Centred):
         self.log_precision = nn.Parameter((math.log(start) + steps * math.log(SPREAD)).repeat(heads, 1))
         self.components = Components(heads, components, width)
         self.lowering = LogSum(components)
+
+    def distribution(self) -> dict[str, OfHeads]:
+        found = {
+            "weight": self.components.log_weight().exp(),
+            "precision": precision_of(self.log_precision),
+            "shift": self.components.shift.norm(dim=-1),
+        }
+        return {
+            f"{name} {place}": of_heads
+            for name, of in found.items()
+            for place, of_heads in enumerate(of.unbind(-1), start=1)
+        }
 
     def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one mixture for all
         return Unlowered(_lowered_queries, (queries, self.log_precision[:, None], self.components.shift))

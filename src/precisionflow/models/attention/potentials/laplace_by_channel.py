@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.distance import Distance
 from precisionflow.models.attention.lowerings.head_by_head import Unlowered
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, log_precision_of_heads, precision_of
 
 
@@ -27,6 +27,9 @@ class LaplaceByChannel(Centred):
         super().__init__(queries_keys)
         start = 1 / queries_keys.head_width if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
+
+    def distribution(self) -> dict[str, OfHeads]:
+        return {"precision": precision_of(self.log_precision).flatten()}
 
     def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
         return Unlowered(_lowered_queries, (queries, self.log_precision))

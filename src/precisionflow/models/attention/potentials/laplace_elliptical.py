@@ -10,7 +10,7 @@ from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings import Block
 from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.pointwise import Pointwise
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, Tokens
 from precisionflow.models.attention.potentials.centred import (
     Centred,
     log_precision_of_heads,
@@ -54,6 +54,9 @@ class LaplaceElliptical(Centred):
         super().__init__(queries_keys)
         start = 2.0 if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
+
+    def distribution(self) -> dict[str, OfHeads]:
+        return {"precision": precision_of(self.log_precision).flatten()}
 
     def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
         return Unlowered(_lowered_queries, (queries, self.log_precision))

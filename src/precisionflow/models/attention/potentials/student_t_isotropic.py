@@ -10,7 +10,7 @@ from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings import Block
 from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.pointwise import Pointwise
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, Tokens
 from precisionflow.models.attention.potentials.centred import (
     AboveBound,
     Centred,
@@ -54,6 +54,10 @@ class StudentTIsotropic(Centred):
         start = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
         self.degrees = AboveBound(queries_keys.heads, lowest=1.0, initial=initial_degrees)
+
+    def distribution(self) -> dict[str, OfHeads]:
+        precision = precision_of(self.log_precision).flatten()
+        return {"precision": precision, "degrees of freedom": self.degrees().flatten()}
 
     def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
         return Unlowered(_lowered_queries, (queries, self.log_precision, self.degrees()))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from precisionflow.models.attention.heads import HeadMaps, Heads, Origin
 from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.lowerings.head_by_head import Side, Unlowered
-from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
+from precisionflow.models.attention.potentials import Lowered, OfHeads, SidesUnderWay, Tokens
 from precisionflow.models.attention.potentials.centred import AboveBound
 from precisionflow.models.attention.sites import Sites
 
@@ -28,6 +28,9 @@ class Tempered(nn.Module):
     @property
     def lowering(self) -> Lowering:
         return self.potential.lowering  # type: ignore[no-any-return]
+
+    def distribution(self) -> dict[str, OfHeads]:
+        return {"temperature": self.temperature().flatten()}
 
     def origin(self, y: Tokens, at: Sites) -> Origin:
         return self.potential.origin(y, at)  # type: ignore[no-any-return]
