@@ -14,7 +14,9 @@ from precisionflow.config.attention import (
     Expanding,
     GaussianPerKey,
     Geometric,
+    Graph,
     Independent,
+    Multihop,
     Product,
     Relative,
     Window,
@@ -22,14 +24,16 @@ from precisionflow.config.attention import (
 from precisionflow.config.base import Config, members_of
 from precisionflow.config.networks import Transformer
 from precisionflow.generation.cache import Cached
+from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.memory import TOLD, Kept, Room
 from precisionflow.models.attention.priors.causal import Causal as CausalPrior
+from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 
 VOCABULARY, TOKENS, WIDTH, HEADS = 7, 10, 8, 2
-CUTS = [4, 1, 1, 2, 1, 1]
+CUTS = [4, 1, 1, 4]
 """How many tokens come at once."""
 
 
@@ -42,19 +46,33 @@ PRIORS = (
     Causal(),
     Window(before=4),
     Product(of=(Causal(), Relative(largest=5), Decay(), Absolute(places=8))),
+    Geometric(beta=3.0),
+    Graph(edges=tuple((query, key) for query in range(TOKENS) for key in {0, query // 2, query})),
 )
-"""Without a bound, with a window, with every learned and every fixed log prior."""
-ATTENTIONS = [
+"""Without a bound, with a window, with every learned and every fixed log prior, along a sparse graph."""
+EXPANDING = {"prior": Geometric(), "edges": Expanding(step=2, tolerance=0.1)}
+EVERY = [
     *(
         Attention(potential=potential, prior=prior)
         for potential, prior in product(members("potential"), PRIORS)
     ),
     *(Attention(prior=prior, value=value) for prior, value in product(PRIORS, members("value")[1:])),
-    *(Attention(prior=prior, edges=Independent()) for prior in PRIORS),
-    Attention(prior=Geometric(), edges=Expanding(step=2, tolerance=0.1)),
+    *(
+        Attention(prior=prior, edges=Independent(), value=value)
+        for prior, value in product(PRIORS, members("value")[:2])
+    ),
+    *(Attention(potential=potential, **EXPANDING) for potential in members("potential")),
+    Attention(value=Multihop(), **EXPANDING),
+]
+"""Every potential with every prior that lets no token look ahead, every kind of value, and every kind of edges."""
+NETWORKS = [
+    *(Attention(potential=potential, prior=PRIORS[2]) for potential in members("potential")),
+    *(Attention(prior=PRIORS[1], value=value) for value in members("value")[1:]),
+    Attention(prior=PRIORS[2], edges=Independent()),
+    Attention(**EXPANDING),
     Attention(temperature=1.0, potential=GaussianPerKey()),
 ]
-"""Every potential with priors that let no token look ahead, and every kind of value and of edges."""
+"""Every part at least once."""
 
 
 def network(chosen: Attention, **settings: object) -> TokenNetwork:
@@ -85,7 +103,25 @@ def named(chosen: Attention) -> str:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("chosen", ATTENTIONS, ids=named)
+@pytest.mark.parametrize("chosen", EVERY, ids=named)
+def test_cached_attention_is_that_of_the_whole_text(chosen: Attention) -> None:
+    torch.manual_seed(0)
+    made = attention(chosen, width=WIDTH, heads=HEADS, rotation=Rotary(WIDTH // HEADS))
+    for parameter in made.parameters():
+        parameter.add_(0.3 * torch.randn_like(parameter))
+    room, text = Room.of(TOKENS, device=torch.device("cpu")), torch.randn(2, TOKENS, WIDTH)
+    whole, step = made(text, room.sites(range(TOKENS))), made.begin(room)
+    assert (whole[:, 1:] - whole[:, :-1]).abs().amax() > 0.01
+    ends = np.cumsum(CUTS).tolist()
+    found = [
+        step(piece, room.sites(range(end - piece.shape[1], end)))
+        for piece, end in zip(text.split(CUTS, dim=1), ends, strict=True)
+    ]
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("chosen", NETWORKS, ids=named)
 def test_cached_logits_are_those_of_the_whole_text(chosen: Attention) -> None:
     made, text = network(chosen, convolution=3), texts()
     whole = made(text)
