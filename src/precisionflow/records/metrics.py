@@ -84,6 +84,7 @@ _CATALOGUE = {
         Metric("excess_error", "error rate above the optimum", "1", "lower"),
         Metric("sequence_accuracy", "share of sequences without an error", "1", "higher"),
         Metric("attention_on_cause", "attention to the token that tells the target", "1", "higher"),
+        Metric("attended_keys", "keys that count in what a target gets (exp entropy)", "1", "lower"),
         Metric("attention_on_near_cause", "attention to the last node before the question", "1", "higher"),
         Metric("attention_on_far_cause", "attention to the node before that", "1", "higher"),
         Metric("keys_visited", "keys that a query looks at", "1", "lower"),

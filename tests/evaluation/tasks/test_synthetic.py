@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from trained import TEXT, Trained, trained
 
 from precisionflow.config.synthetic import Ngrams
@@ -101,7 +102,7 @@ def test_the_exact_predictor_has_no_excess_and_a_uniform_one_its_divergence(outl
 
 
 @pytest.mark.parametrize("run", ["recall"], indirect=True)
-def test_attention_on_the_cause_is_the_mass_of_the_best_head(run):
+def test_attention_on_the_cause_and_the_keys_that_count_are_those_of_the_best_head(run):
     predictor, drawn = run.predictor(), drawn_part(run.experiment.task, "test")
     data = run.data_of()
     (batch,) = part_batches(run.experiment, data / "test.parquet")
@@ -113,6 +114,12 @@ def test_attention_on_the_cause_is_the_mass_of_the_best_head(run):
     for look in looks:
         matrix = look.posterior.probabilities().numpy()
         for head in range(matrix.shape[1]):
-            masses.append(np.mean([matrix[i, head, -1, drawn.cause[i, -1]] for i in range(60)]))
-    found = predictor.attention_on_cause(run.experiment, data, drawn)
-    assert found == pytest.approx(max(masses), rel=1e-5)
+            last = matrix[:, head, -1].astype(np.float64)
+            keys = np.mean([math.exp(stats.entropy(row)) for row in last])
+            masses.append((np.mean([last[i, drawn.cause[i, -1]] for i in range(60)]), keys))
+    mass, keys = max(masses)
+    found = predictor.of_attention(run.experiment, data, drawn)
+    assert found == {
+        "attention_on_cause": pytest.approx(mass, rel=1e-5),
+        "attended_keys": pytest.approx(keys, rel=1e-5),
+    }

@@ -136,7 +136,7 @@ class Synthetic(ClassTask):
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; where a token tells the target, the attention to it too."""
-        of_attention = ("attention_on_cause",) if self.source.has_cause else ()
+        of_attention = ("attention_on_cause", "attended_keys") if self.source.has_cause else ()
         return (*super().measured(evaluation), *of_attention)
 
 

@@ -68,11 +68,13 @@ class SyntheticPredictor(TrainedNetwork):
         scored = score_classes(self.predict, experiment, data, row=row, measure=measure)
         if drawn.cause is None:
             return scored
-        of_cause = {"attention_on_cause": self.attention_on_cause(experiment, data, drawn)}
-        return scored._replace(metrics=scored.metrics | of_cause)
+        return scored._replace(metrics=scored.metrics | self.of_attention(experiment, data, drawn))
 
-    def attention_on_cause(self, experiment: Experiment, data: Path, drawn: Drawn) -> float:
-        """Mean over targets of the share of the cause in what the target gets, in the head where it is largest."""
+    def of_attention(self, experiment: Experiment, data: Path, drawn: Drawn) -> dict[str, float]:
+        """attention_on_cause, attended_keys: means over targets, in the head where the first is largest.
+
+        The share of the cause in what the target gets; exp of the entropy of the shares, how many keys count.
+        """
         assert drawn.cause is not None
         first, sums = 0, torch.zeros(())
         for batch in part_batches(experiment, PreparedSplit(data).part("test")):
@@ -82,9 +84,13 @@ class SyntheticPredictor(TrainedNetwork):
             row, query = torch.nonzero(cause >= 0, as_tuple=True)
             with torch.no_grad(), observed(self.model) as looks:
                 self.model(given.inputs, given.mask)
-                masses = [look.shares()[row, :, query, cause[row, query]].sum(0) for look in looks]
-            sums = sums + torch.stack(masses).cpu()
-        return float(sums.max() / (drawn.cause >= 0).sum())
+                shares = torch.stack([look.shares()[row, :, query] for look in looks])
+            masses = shares[:, torch.arange(len(row)), :, cause[row, query]].sum(0)
+            keys = torch.special.entr(shares).sum(-1).exp().sum(1)
+            sums = sums + torch.stack([masses, keys]).cpu()
+        on_cause, attended = (sums / (drawn.cause >= 0).sum()).flatten(1)
+        head = on_cause.argmax()
+        return {"attention_on_cause": float(on_cause[head]), "attended_keys": float(attended[head])}
 
 
 def synthetic_metrics(scores: ClassScores, drawn: Drawn, optimum: Optimum) -> dict[str, float]:
