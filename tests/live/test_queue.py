@@ -27,8 +27,8 @@ QUOTA = 2
 """Processors of the queue."""
 SHARE = "1500m"
 """Of a task's pod: one fits into the quota beside what KFP puts into it, two do not."""
-LONG = ("training.steps=60000", "training.validate_every=2000", "training.checkpoint_every=500")
-"""A minute or more of training."""
+LONG = ("training.steps=150000", "training.validate_every=5000", "training.checkpoint_every=2000")
+"""Minutes of training: the other run is not at its first task before one."""
 NODES = (
     *("ablation.axes={}", "engine.nodes=2", "model.width=32", "task.context=32", "seeds=[0]"),
     *(

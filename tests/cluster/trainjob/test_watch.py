@@ -80,3 +80,15 @@ def test_a_trainjob_in_a_queue_is_told_once_and_waited_for(
         f"precisionflow: train {title(following.launch.experiment)}: TrainJob "
         f"{following.launch.name} is queued: its queue (cluster.queue) has not admitted it yet"
     }
+
+
+def test_a_trainjob_that_its_queue_takes_back_uses_up_no_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    following = watch(monkeypatch, said=None)
+    for restarts in range(3):
+        suspended = State({"metadata": {}, "spec": {"suspend": True}}, ended(restarts).pods, [])
+        following._follow_endings(suspended)
+    assert capsys.readouterr().out == ""
+    following._follow_endings(ended())
+    assert "1 of 1" in capsys.readouterr().out

@@ -105,7 +105,12 @@ class Watch:
         return False
 
     def _follow_endings(self, state: State) -> None:
-        """Say that nodes start again; raise when the training refuses, or when it happens too often."""
+        """Say that nodes start again; raise when the training refuses, or when it happens too often.
+
+        A queue that takes back what it gave ends all pods: no start is used up by that.
+        """
+        if _suspended(state):
+            return
         for ending in endings(state.pods, container=CONTAINER):
             if ending.identity in self.known:
                 continue
@@ -158,7 +163,7 @@ class Watch:
     def _follow_lack(self, state: State) -> None:
         """Say what pods wait for; raise when they have waited too long, but for a queue."""
         lack = waiting(state.pods, state.events)
-        queued = bool(state.job and state.job["spec"].get("suspend"))
+        queued = _suspended(state)
         if queued and not self.queued:
             say(f"train {title(self.launch.experiment)}: TrainJob {self.launch.name} is {QUEUED}")
         self.queued = queued
@@ -167,3 +172,8 @@ class Watch:
             say(f"train {title(self.launch.experiment)}: waiting, {lack}")
         if self.shortage.unbearable:
             raise ClusterError(f"after {self.shortage.patience.seconds:.0f} s {lack}")
+
+
+def _suspended(state: State) -> bool:
+    """Whether a queue holds the TrainJob, before it began or since another one came first."""
+    return bool(state.job and state.job["spec"].get("suspend"))
