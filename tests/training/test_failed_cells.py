@@ -1,5 +1,6 @@
 """Cells that fail: kept as results where that is asked for, found among those that train at once."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from precisionflow.results.failures import failure_of, parted, remove_failures
 from precisionflow.results.layout import Results, cell_folder, cell_folders
 from precisionflow.training import train as stage
 from precisionflow.training.divergence import DivergedError
+from precisionflow.training.engines.batched import Batched
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.train import train
 
@@ -94,12 +96,23 @@ def test_on_several_ranks_a_cell_fails_by_what_all_of_them_meet(
     assert stage._of_a_cell(error, Ranks(1, 2)) is of_two
 
 
-def test_failed_cells_are_tried_again_once_they_are_removed(tmp_path: Path) -> None:
+def test_the_checkpoint_that_a_failed_cell_names_is_there_when_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Batched._learn
+    monkeypatch.setattr(Batched, "_learn", lambda *of: learn(*of) * (math.nan if of[1] >= 5 else 1.0))
+    training = {"steps": 8, "batch_size": 8, "validate_every": 4, "checkpoint_every": 2}
+    breaking = tiny(engine={"kind": "batched"}, training=training, seeds=[0, 1])
     results = Results(tmp_path)
-    kept(WILD, results)
-    assert remove_failures(results) == 2
-    assert remove_failures(results) == 0
-    assert len(kept(WILD, results)) == 2
+    causes = [cause for _, _, cause in kept(breaking, results)]
+    places = {cause.rpartition("a checkpoint of step 4 is in ")[2].rstrip(")") for cause in causes}
+    assert len(places) == len(causes) == 2
+    assert all(Path(place).is_dir() for place in places)
+    assert not list(results.model(breaking).glob(".batched*"))
+    monkeypatch.undo()
+    assert (remove_failures(results), remove_failures(results)) == (2, 0)
+    assert kept(breaking, results) == []
+    assert not list(results.model(breaking).glob(".*"))
 
 
 @pytest.mark.parametrize("bad", [{2}, {0, 3}, {0, 1, 2, 3}, set()])

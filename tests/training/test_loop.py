@@ -15,6 +15,7 @@ from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.training import Training
 from precisionflow.data.prepare import prepare
 from precisionflow.inference.predictive_coding.calibration import NO_ERRORS
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -458,6 +459,26 @@ def test_the_newest_checkpoint_before_the_last_finite_validation_is_left_and_gon
     assert [max(steps) for steps in lying] == list(range(every, bad, every))
     latest = Checkpoints(tmp_path, key="key", ranks=Ranks()).latest()
     assert latest == (tmp_path / f"step-{good}" if good else None)
+
+
+@pytest.mark.parametrize(("fails", "last"), [(3, 0), (23, 20), (39, 30)])
+def test_what_settling_breaks_leaves_the_same_checkpoint(fails, last, tmp_path, monkeypatch):
+    advance = Scripted.advance
+
+    def unsettled(self, first, stop, interval):
+        if first < fails <= stop:
+            raise Unsettled("learning.step_size: raised")
+        advance(self, first, stop, interval)
+
+    monkeypatch.setattr(Scripted, "advance", unsettled)
+    with pytest.raises(Unsettled) as caught:
+        train_scripted([[1.0] * 4], tmp_path, steps=40, validate_every=10, checkpoint_every=3)
+    good = last // 3 * 3
+    named = f"a checkpoint of step {good} is in {tmp_path / f'step-{good}'}" if good else "no checkpoint"
+    assert str(caught.value).endswith(
+        f"raised (last finite validation: {f'step {last}' if last else 'none'}; {named})"
+    )
+    assert [path.name for path in tmp_path.glob("step-*")] == ([f"step-{good}"] if good else [])
 
 
 def test_by_default_a_tenth_of_the_steps_lies_between_checkpoints(tmp_path):

@@ -59,18 +59,25 @@ def diverged(
     them.
     """
     network, stop = standing.networks[place], standing.step
-    good = last_validation(stop - 1, training)
     found = told(engine.not_finite(place, step=None), step=stop)
-    kept = checkpoints.keep_good(good)
-    left = f"a checkpoint of step {kept[0]} is in {kept[1]}" if kept else "no checkpoint"
     at = stop if step is None else step + 1
     return DivergedError(
         f"{loss} at step {at} of {names[network]}; {BEFORE_ANY if step == 0 else remedy}",
         network=network,
         step=step,
         found=found,
-        left=f"last finite validation: {f'step {good}' if good else 'none'}; {left}",
+        left=left_of(last_validation(stop - 1, training), checkpoints),
     )
+
+
+def left_of(validated: int, checkpoints: Checkpoints) -> str:
+    """ "last finite validation: step 20; a checkpoint of step 20 is in ...", once all newer ones are dropped.
+
+    `validated`: the step of that validation; 0: none.
+    """
+    kept = checkpoints.keep_good(validated)
+    left = f"a checkpoint of step {kept[0]} is in {kept[1]}" if kept else "no checkpoint"
+    return f"last finite validation: {f'step {validated}' if validated else 'none'}; {left}"
 
 
 def seen_again(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from precisionflow.config.training import Training
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.training.checkpoint import Checkpoints
-from precisionflow.training.divergence import check_training, diverged
+from precisionflow.training.divergence import DivergedError, check_training, diverged, left_of
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.schedule import (
@@ -44,11 +45,34 @@ def train(
 ) -> Standing:
     """Train from `standing.step` to the end; the same result whether or not the training was interrupted.
 
-    `names` are those of the networks in messages. DivergedError with the `remedy` for a loss that is not finite.
+    `names` are those of the networks in messages. DivergedError with the `remedy` for a loss that is not finite,
+    Unsettled for an energy that settling raised; both name the checkpoint that is left.
     """
     stated = functools.partial(
         diverged, engine, standing, training=training, checkpoints=checkpoints, names=names, remedy=remedy
     )
+    try:
+        _steps(
+            engine, standing, stated, training=training, ranks=ranks, checkpoints=checkpoints, report=report
+        )
+    except Unsettled as error:
+        raise Unsettled(f"{error} ({left_of(standing.validated, checkpoints)})") from None
+    if standing.networks:
+        _leave(engine, standing, torch.ones(len(standing.networks), dtype=torch.bool), training=training)
+    return standing
+
+
+def _steps(
+    engine: Engine,
+    standing: Standing,
+    stated: Callable[..., DivergedError],
+    *,
+    training: Training,
+    ranks: Ranks,
+    checkpoints: Checkpoints,
+    report: Report,
+) -> None:
+    """Steps, validations and checkpoints up to the last step, or until all networks have stopped."""
     while standing.networks and standing.step < training.steps:
         stop = next_stop(standing.step, training)
         engine.advance(standing.step, stop, standing.interval)
@@ -72,9 +96,6 @@ def train(
             _let_go(engine, standing, training=training)
         if checkpoint_due(stop, training) and standing.networks:
             checkpoints.save(standing, engine.save, validated=last_validation(stop, training))
-    if standing.networks:
-        _leave(engine, standing, torch.ones(len(standing.networks), dtype=torch.bool), training=training)
-    return standing
 
 
 def _validate(engine: Engine, standing: Standing, *, training: Training, ranks: Ranks) -> Measured:

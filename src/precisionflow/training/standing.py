@@ -117,6 +117,13 @@ class Standing:
             torch.zeros(count, dtype=torch.int64),
         )
 
+    @property
+    def validated(self) -> int:
+        """Step of the last validation of a network that still trains; 0: none."""
+        histories = (self.outcomes[network].history for network in self.networks)
+        steps = (step for history in histories for step, name, _ in history if name == "validation_loss")
+        return max(steps, default=0)
+
     def going(self, patience: int | None) -> Bool[Tensor, "networks"]:
         """Networks that early stopping has not stopped."""
         return self.stale < (patience or math.inf)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from precisionflow.config import Experiment, digest
-from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
+from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.external import External
 from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.cells import training_inputs
@@ -86,6 +87,7 @@ def train(
                     raise
                 half = len(group) // 2
                 if half:
+                    shutil.rmtree(_checkpoints_of(group, out), ignore_errors=True)
                     waiting[:0] = [group[:half], group[half:]]
                     continue
                 (cell,) = group
@@ -124,12 +126,7 @@ def _train_group(
         _write_external(experiment, inputs, data, out, report)
         return
     keys = [stage_key(VERB, of) for of in inputs.values()]
-    if isinstance(experiment.engine, BatchedEngine):
-        place, key = out / "batched", digest(keys)
-    else:
-        (cell,), (key,) = inputs, keys
-        place = cell_folder(out, *cell)
-    checkpoints = Checkpoints(checkpoint_folder(place), key=key, ranks=ranks)
+    checkpoints = Checkpoints(_checkpoints_of([*inputs], out), key=digest(keys), ranks=ranks)
 
     @functools.cache
     def trained() -> dict[CellOf, Trained]:
@@ -148,6 +145,17 @@ def _train_group(
                 once(cell_folder(out, *cell), verb=VERB, inputs=of, work=work)
             else:
                 trained()
+            if len(inputs) > 1:
+                shutil.rmtree(_checkpoints_of([cell], out), ignore_errors=True)
+
+
+def _checkpoints_of(group: Sequence[CellOf], out: Path) -> Path:
+    """Folder of a group's checkpoints.
+
+    A cell alone has one of its own, which stays where the cell fails and its cause names a checkpoint, whatever trains
+    next; those of several cells of one program take turns in one, and what they leave is that of nobody's result.
+    """
+    return checkpoint_folder(cell_folder(out, *group[0]) if len(group) == 1 else out / "batched")
 
 
 def _write_external(
