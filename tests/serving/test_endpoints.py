@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import trained as tiny
 
+from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, RIGHT
 from precisionflow.results.layout import cell_folder
 from precisionflow.serving import ServedModel, load_predictor, predict_with_uncertainty
@@ -104,6 +105,30 @@ def test_an_agent_says_what_it_would_do(agent: dict[str, Endpoint]) -> None:
     predicted = asked(agent["predict"], cued).columns
     assert acted["probability"][0] == pytest.approx(predicted[f"p_{RIGHT}"][0])
     assert RIGHT != LEFT
+
+
+def test_equal_beliefs_are_planned_once_and_all_policies_are_kept_of_none(
+    agent: dict[str, Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million policies of each of ten thousand rows would not fit into memory."""
+    asked_for: list[float] = []
+    plan = AgentPredictor.planned
+    monkeypatch.setattr(AgentPredictor, "planned", lambda of, belief: asked_for.append(1) or plan(of, belief))
+    rows = {"observations": ["0 0; 1 0", "0 0; 0 0", "0 0; 1 0"], "actions": [str(CUE)] * 3}
+    for name in ("planning", "action"):
+        asked_for.clear()
+        found = asked(agent[name], rows).columns
+        assert len(asked_for) == 2
+        assert found.iloc[0].tolist() == found.iloc[2].tolist() != found.iloc[1].tolist()
+
+
+def test_histories_of_too_many_times_are_refused(agent: dict[str, Endpoint]) -> None:
+    long = {"observations": ["; ".join(["0 0"] * 25_000)] * 2 + ["0 0"], "actions": [""] * 3}
+    for endpoint in agent.values():
+        with pytest.raises(
+            ValueError, match="histories: have 50,001 times in all; 50,000 are the most, ask in parts"
+        ):
+            asked(endpoint, long)
 
 
 def test_a_history_that_is_none_is_told_with_its_row(agent: dict[str, Endpoint]) -> None:

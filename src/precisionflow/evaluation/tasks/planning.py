@@ -90,14 +90,18 @@ class AgentPredictor(TrainedNetwork):
     def policy(self, history: History) -> Policy:
         """What it believes and would do after a history; ValueError as `believed`."""
         belief, evidence = self.believed(history)
-        (planned,) = self.planned([belief])
-        return Policy(planned.first, belief, -evidence[-1])
+        self._forget()
+        (actions,) = self.plan.probabilities(belief[None], left=self.plan.horizon)
+        return Policy(actions, belief, -evidence[-1])
 
-    def planned(self, beliefs: Sequence[Float[np.ndarray, "states"]]) -> list[Planned]:
-        """The posteriors over its policies with its whole horizon to go; what is planned once serves all beliefs."""
+    def planned(self, belief: Float[np.ndarray, "states"]) -> Planned:
+        """The posterior over its policies with its whole horizon to go."""
+        self._forget()
+        return self.plan.planned(belief)
+
+    def _forget(self) -> None:
         if self.plan.remembered >= MOST_REMEMBERED:
             self.plan.forget()
-        return [self.plan.planned(belief) for belief in beliefs]
 
     @cached_property
     def plan(self) -> Planner:

@@ -1,6 +1,6 @@
 """Answers for an agent: what it would do after a history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_DIGITS = 10
 """Of an outcome or an action, which are indices."""
+MOST_TIMES = 50_000
+"""Of the histories of a question together: beliefs follow one after the other, some seconds of a worker."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,19 @@ class ActionsOfHistories:
         """One row for each history; ValueError for one that is none, or that the agent's model rules out."""
         predictor = cast("AgentPredictor", model.predictor)
         said = []
-        for seen, done in zip(table["observations"], table["actions"], strict=True):
-            found = predictor.policy(history_of(seen, done))
+        for history in histories_of(table["observations"].tolist(), table["actions"].tolist()):
+            found = predictor.policy(history)
             chances = {f"p_{action}": float(p) for action, p in enumerate(found.actions)}
             said.append({"action": int(found.actions.argmax())} | chances | {"surprise": found.surprise})
         return pd.DataFrame(said)
 
 
-def history_of(observations: str, actions: str) -> History:
-    """A history as it is written; ValueError for what is no whole number."""
-    return History([_outcomes(time) for time in observations.split(";")], _outcomes(actions))
+def histories_of(observations: Sequence[str], actions: Sequence[str]) -> list[History]:
+    """Histories as they are written; ValueError for what is no whole number, and for too many times in all."""
+    if (times := sum(text.count(";") + 1 for text in observations)) > MOST_TIMES:
+        raise ValueError(f"histories: have {times:,} times in all; {MOST_TIMES:,} are the most, ask in parts")
+    pairs = zip(observations, actions, strict=True)
+    return [History([_outcomes(time) for time in seen.split(";")], _outcomes(done)) for seen, done in pairs]
 
 
 def _outcomes(text: str) -> list[int]:

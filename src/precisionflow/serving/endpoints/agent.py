@@ -1,9 +1,9 @@
 """Endpoints of an agent: what it believes (perception), how it ranks policies (planning), what it does (action)."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,12 @@ import pandas as pd
 from precisionflow.evaluation.tasks.planning import AgentPredictor, Believed
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned
+from precisionflow.inference.planning.tree import name
 from precisionflow.serving.answers.contract import Contract
-from precisionflow.serving.answers.histories import history_of
+from precisionflow.serving.answers.histories import histories_of
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken, texts_of
 
+Kept = TypeVar("Kept")
 HISTORY = {"observations": "string", "actions": "string"}
 MOST_POLICIES = 10
 """Policies that are told, the best."""
@@ -29,8 +31,7 @@ class OfHistories(Endpoint):
     def read(self, columns: Columns) -> Given:
         """Histories; ValueError for a text that is none."""
         cells = {name: texts_of(name, column) for name, column in taken(columns, list(HISTORY)).items()}
-        pairs = zip(cells["observations"], cells["actions"], strict=True)
-        found = [history_of(observations, actions) for observations, actions in pairs]
+        found = histories_of(cells["observations"], cells["actions"])
         return Given(len(found), found)
 
     def answer(self, given: Sequence[Any], params: Mapping[str, Any]) -> Answered:  # noqa: ARG002 - it takes none
@@ -46,9 +47,15 @@ class OfHistories(Endpoint):
                 raise ValueError(f"row {row}: {mistake}") from None
         return found
 
-    def planned(self, histories: Sequence[History]) -> list[Planned]:
-        """The posterior over policies after each."""
-        return self.agent.planned([one.belief for one in self.believed(histories)])
+    def planned(self, histories: Sequence[History], kept: Callable[[Planned], Kept]) -> list[Kept]:
+        """What is kept of the posterior over policies after each; a belief that several end with is planned once."""
+        found: dict[bytes, Kept] = {}
+        names = []
+        for one in self.believed(histories):
+            names.append(name(one.belief))
+            if names[-1] not in found:
+                found[names[-1]] = kept(self.agent.planned(one.belief))
+        return [found[each] for each in names]
 
     @abstractmethod
     def of(self, histories: Sequence[History]) -> Answered:
@@ -89,17 +96,38 @@ class Planning(OfHistories):
         return cls("planning", Contract.of(HISTORY, outputs), agent)
 
     def of(self, histories: Sequence[History]) -> Answered:
-        planned = self.planned(histories)
-        best = [np.argsort(-one.probabilities, kind="stable")[:MOST_POLICIES] for one in planned]
-        pairs = list(zip(planned, best, strict=True))
+        best = self.planned(histories, _best)
         columns = {
-            "policies": [[" ".join(map(str, one.policies[i])) for i in top] for one, top in pairs],
-            "probabilities": [one.probabilities[top].tolist() for one, top in pairs],
-            "expected_free_energies": [one.energies[top].tolist() for one, top in pairs],
+            "policies": [one.policies for one in best],
+            "probabilities": [one.probabilities for one in best],
+            "expected_free_energies": [one.energies for one in best],
         }
-        lowest = [float(one.energies.min()) for one in planned]
-        iterations = max(one.iterations for one in planned)
-        return Answered(pd.DataFrame(columns), iterations, lowest, all(one.converged for one in planned))
+        iterations = max(one.iterations for one in best)
+        lowest = [one.lowest for one in best]
+        return Answered(pd.DataFrame(columns), iterations, lowest, all(one.converged for one in best))
+
+
+class _Best(NamedTuple):
+    """The most probable policies, without the others."""
+
+    policies: list[str]
+    probabilities: list[float]
+    energies: list[float]
+    lowest: float
+    iterations: int
+    converged: bool
+
+
+def _best(of: Planned) -> _Best:
+    top = np.argsort(-of.probabilities, kind="stable")[:MOST_POLICIES]
+    return _Best(
+        [" ".join(map(str, of.policies[i])) for i in top],
+        of.probabilities[top].tolist(),
+        of.energies[top].tolist(),
+        float(of.energies.min()),
+        of.iterations,
+        of.converged,
+    )
 
 
 class Action(OfHistories):
@@ -112,11 +140,10 @@ class Action(OfHistories):
         return cls("action", Contract.of(HISTORY, {"action": "long", "probability": "double"}), agent)
 
     def of(self, histories: Sequence[History]) -> Answered:
-        planned = self.planned(histories)
-        chances = [one.first for one in planned]
+        planned = self.planned(histories, lambda of: (of.first, of.iterations, of.converged))
+        chances, iterations, converged = zip(*planned, strict=True)
         columns = {
             "action": [int(each.argmax()) for each in chances],
             "probability": [float(each.max()) for each in chances],
         }
-        iterations = max(one.iterations for one in planned)
-        return Answered(pd.DataFrame(columns), iterations, (), all(one.converged for one in planned))
+        return Answered(pd.DataFrame(columns), max(iterations), (), all(converged))
