@@ -17,6 +17,7 @@ from precisionflow.inference.variational import (
     GaussianVector,
     Wishart,
 )
+from precisionflow.inference.variational.chains import Chain
 
 torch.manual_seed(0)
 PLATES, WIDTH = 3, 3
@@ -180,3 +181,19 @@ def test_improper_parameters_are_one_line(made, line):
     with pytest.raises(ValueError, match=line) as raised:
         made().require_proper("x")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_symmetry_is_in_units_of_each_numbers_scale(unit):
+    """Numbers that are not correlated but for rounding are symmetric; an error of a millionth is none."""
+    units = torch.tensor([[1.0], [unit]]).double()
+    rounded = torch.tensor([[1.0, 1e-17], [3e-17, 1.0]]).double() * units * units.T
+    GaussianVector.of([0.0, 0.0], rounded).require_proper("x")
+    Wishart.of(3.0, rounded).require_proper("x")
+    eye = torch.eye(2)
+    Chain(eye, rounded, eye, rounded, torch.zeros(2), rounded)
+    wrong = rounded + torch.tensor([[0.0, 1e-6], [0.0, 0.0]]) * units * units.T
+    with pytest.raises(ValueError, match="has to be symmetric"):
+        GaussianVector.of([0.0, 0.0], wrong).require_proper("x")
+    with pytest.raises(ValueError, match="has to be symmetric"):
+        Chain(eye, wrong, eye, eye, torch.zeros(2), eye)

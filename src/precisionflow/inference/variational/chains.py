@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from precisionflow.inference.variational.families import Numbers, numbers
+from precisionflow.inference.variational.families import Numbers, is_symmetric, numbers
 from precisionflow.inference.variational.families.gaussian_vector import times
 
 EASY = 1e4
@@ -331,7 +331,6 @@ def _of_seen(chain: Chain, seen: Seen) -> Chain:
 
 def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
     least = torch.linalg.eigvalsh(matrix).amin(dim=-1)
-    symmetric = torch.allclose(matrix, matrix.mT, rtol=1e-9, atol=0)
     room = 1e-12 * matrix.abs().amax(dim=(-2, -1))
-    if not symmetric or bool((least < -room if singular else least <= room).any()):
+    if not is_symmetric(matrix) or bool((least < -room if singular else least <= room).any()):
         raise ValueError(f"{name}: has to be symmetric and positive {'semi' if singular else ''}definite")

@@ -165,10 +165,15 @@ def _singular(name: str) -> str:
     )
 
 
+def is_symmetric(matrix: Float[Tensor, "*plates width width"]) -> bool:
+    """Whether |a_ij - a_ji| <= 1e-9 sqrt(a_ii a_jj): what sums have rounded, in units of each number's own scale."""
+    scale = matrix.diagonal(dim1=-2, dim2=-1).abs().sqrt()
+    return bool(((matrix - matrix.mT).abs() <= 1e-9 * scale[..., :, None] * scale[..., None, :]).all())
+
+
 def require_positive_definite(given: Tensor, name: str, what: str) -> None:
     """ValueError where a matrix is not square, symmetric and positive definite."""
     if given.ndim < 2 or given.shape[-1] != given.shape[-2]:
         raise ValueError(f"{name}: {what} has to be a square matrix, given shape {tuple(given.shape)}")
-    symmetric = torch.allclose(given, given.mT, rtol=1e-9, atol=0)
-    if not symmetric or bool(torch.linalg.cholesky_ex(given).info.any()):
+    if not is_symmetric(given) or bool(torch.linalg.cholesky_ex(given).info.any()):
         raise ValueError(f"{name}: {what} has to be symmetric and positive definite")
