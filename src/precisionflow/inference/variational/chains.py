@@ -21,6 +21,9 @@ from precisionflow.inference.variational.families.gaussian_vector import times
 EASY = 1e4
 """Largest entry of P J, of what is known before and after a time, with which its covariance is inverted as it is."""
 
+ROUNDING = 1e-12
+"""Of the least eigenvalue of a covariance in units of its standard deviations."""
+
 Elements = tuple[Tensor, ...]
 States = Float[Tensor, "time state"]
 Covariances = Float[Tensor, "time state state"]
@@ -330,7 +333,10 @@ def _of_seen(chain: Chain, seen: Seen) -> Chain:
 
 
 def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
-    least = torch.linalg.eigvalsh(matrix).amin(dim=-1)
-    room = 1e-12 * matrix.abs().amax(dim=(-2, -1))
-    if not is_symmetric(matrix) or bool((least < -room if singular else least <= room).any()):
+    """Whatever the unit of each number."""
+    variance = matrix.diagonal(dim1=-2, dim2=-1)
+    scale = torch.where(variance > 0, variance, 1.0).sqrt()
+    least = torch.linalg.eigvalsh(matrix / (scale[..., :, None] * scale[..., None, :])).amin()
+    positive = bool((variance >= 0).all()) and bool(least >= -ROUNDING if singular else least > ROUNDING)
+    if not is_symmetric(matrix) or not positive:
         raise ValueError(f"{name}: has to be symmetric and positive {'semi' if singular else ''}definite")
