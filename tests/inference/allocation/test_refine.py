@@ -91,10 +91,10 @@ def test_quality_grows_with_the_rounds() -> None:
     assert bool((told[-1] > told[0]).all())
 
 
-def test_a_precision_that_underflows_is_the_least_sure_one() -> None:
-    noise = torch.tensor([[1.0, torch.inf, 1e30], [1e-30, 1.0, 1.0]])
+def test_a_precision_that_underflows_or_is_no_number_is_the_least_sure_one() -> None:
+    noise = torch.tensor([[1.0, torch.inf, 1e30], [1e-30, 1.0, 1.0], [1.0, torch.nan, 1.0]])
     read, _ = reader(noise)
-    found = refine(read, (2, 3), budget=600, threshold=1e6, rounds=2)
-    assert found.tokens[0].tolist() == [64, 400, 64]
+    found = refine(read, (3, 3), budget=600, threshold=1e6, rounds=2)
+    assert found.tokens[0].tolist() == found.tokens[2].tolist() == [64, 400, 64]
     assert int(found.spent.max()) <= 600
     assert int(found.tokens.min()) >= 64

@@ -46,8 +46,8 @@ def refine(
 
     Each round gives an equal part of what is left of the budget to the patches whose precision is below `threshold`, in
     proportion to their variance. `nested`: more tokens add to those that were read, as with coefficients from coarse to
-    fine; else a patch is read anew and all its tokens are spent again. ValueError for a budget that is too small or too
-    large, and for rounds or a threshold that are no number above 0.
+    fine; else a patch is read anew and all its tokens are spent again. A precision that is NaN counts as none.
+    ValueError for a budget that is too small or too large, and for rounds or a threshold that are no number above 0.
     """
     images, patches = shape
     bounds.check(budget, patches)
@@ -59,7 +59,7 @@ def refine(
     times = torch.zeros_like(spent)
     precision = read(tokens)
     for left in range(rounds, 0, -1):
-        unsure = (precision < threshold) & (tokens < bounds.highest)
+        unsure = ~(precision >= threshold) & (tokens < bounds.highest)
         again = torch.zeros_like(spent) if nested else (tokens * unsure).sum(-1)
         extra = (budget - spent - again).clamp_min(0) // left
         more = _shared(extra, precision, unsure, bounds.highest - tokens)
@@ -74,7 +74,7 @@ def refine(
 def _shared(extra: Int[Tensor, "images"], precision: Each, unsure: Tensor, room: Whole) -> Whole:
     """Whole tokens in proportion to the variance of the patches that are unsure, as far as there is room."""
     tiny = torch.finfo(torch.float64).tiny
-    known = torch.where(unsure, precision.double().clamp_min(tiny), torch.inf)
+    known = torch.where(unsure, precision.double().nan_to_num(nan=0.0).clamp_min(tiny), torch.inf)
     variance = torch.where(unsure, known.amin(-1, keepdim=True) / known, 0)
     share = variance / variance.sum(-1, keepdim=True).clamp_min(tiny)
     extra = extra * unsure.any(-1)
