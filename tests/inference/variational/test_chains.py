@@ -1,5 +1,7 @@
 """Chains by associative scan against a sequential Kalman filter, the RTS smoother and a dense Gaussian posterior."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -153,6 +155,51 @@ def test_nothing_seen_is_the_prior():
     torch.testing.assert_close(found.mean[1], of.transition @ of.mean)
     torch.testing.assert_close(found.covariance[0], of.covariance)
     assert log_evidence(of, torch.zeros(5, 2), nothing).item() == pytest.approx(0.0, abs=1e-12)
+
+
+class Simulated:
+    """Ranks one after the other, again and again until every sum has met all parts."""
+
+    def __init__(self, count):
+        self.count, self.index, self.parts, self.call = count, 0, {}, 0
+
+    def sum(self, values):
+        parts = self.parts.setdefault(self.call, {})
+        parts[self.index] = values
+        self.call += 1
+        return sum(parts.values())
+
+    def run(self, work):
+        for _ in range(3):
+            found = []
+            for rank in range(self.count):
+                self.index, self.call = rank, 0
+                found.append(work(rank))
+        return found
+
+
+@pytest.mark.parametrize("change", [False, True], ids=["", "other at every time"])
+@pytest.mark.parametrize("cuts", [(0, 1, 2, 40), (0, 13, 20, 39, 40)], ids=str)
+def test_a_chain_that_is_cut_over_ranks_is_the_whole_one(cuts, change):
+    """One sum over ranks for the moments of all, one more for the evidence."""
+    of = varying(chain(3, 2)) if change else chain(3, 2)
+    y, seen = data(of), torch.rand(STEPS, 2) < 0.7
+    ranks, own = Simulated(len(cuts) - 1), [slice(*pair) for pair in itertools.pairwise(cuts)]
+
+    def cut(at):
+        each = {name: m[at] if m.ndim == 3 else m for name, m in vars(of).items()}
+        return Chain(**each), y[at], seen[at]
+
+    for asked in (filtered, smoothed):
+        parts = ranks.run(lambda rank, asked=asked: asked(*cut(own[rank]), ranks=ranks))
+        for whole, *of_ranks in zip(asked(of, y, seen), *parts, strict=True):
+            torch.testing.assert_close(torch.cat(of_ranks), whole, rtol=1e-10, atol=1e-10)
+        assert ranks.call == 1
+    logs = ranks.run(lambda rank: log_evidence(*cut(own[rank]), ranks=ranks))
+    assert [log.item() for log in logs] == pytest.approx(
+        [log_evidence(of, y, seen).item()] * len(own), rel=1e-12
+    )
+    assert ranks.call == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])

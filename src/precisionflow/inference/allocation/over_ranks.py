@@ -1,34 +1,15 @@
 """One budget over the patches of all ranks: the price of a token by bisection, one number summed over ranks a step."""
 
-from typing import Protocol
-
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Whole, tokens_at
 from precisionflow.inference.allocation.utility import Utility
+from precisionflow.inference.ranks import Ranks, of_each
 
 Bits = Int[Tensor, "*rows"]
 """A number that is not negative by the bits of its float64, which are in the same order."""
-
-
-class Ranks(Protocol):
-    """Processes that hold patches of the same rows each, such as `training.ranks.Ranks`."""
-
-    @property
-    def index(self) -> int:
-        """Place of this one."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """Number of all."""
-        ...
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Elementwise sum over ranks."""
-        ...
 
 
 def whole_over_ranks(utility: Utility, budget: int, ranks: Ranks, bounds: Bounds = USUAL) -> Whole:
@@ -50,7 +31,7 @@ def whole_over_ranks(utility: Utility, budget: int, ranks: Ranks, bounds: Bounds
             "utility: of another rank holds what is no number, as its own message says"
         )
     bounds.check(budget, int(patches))
-    most = _of_each(torch.nn.functional.pad(given.weight, (0, 1)).amax(-1), ranks).amax(0)
+    most = of_each(torch.nn.functional.pad(given.weight, (0, 1)).amax(-1), ranks).amax(0)
     given = Utility(given.weight / torch.where(most > 0, most, 1)[..., None], given.ratio)
     cheap = torch.zeros_like(most).view(torch.int64)
     dear = torch.full_like(most, torch.finfo(most.dtype).max).view(torch.int64)
@@ -60,15 +41,8 @@ def whole_over_ranks(utility: Utility, budget: int, ranks: Ranks, bounds: Bounds
         cheap, dear = torch.where(above, middle, cheap), torch.where(above, dear, middle)
     few = _tokens(given, dear, bounds)
     room = _tokens(given, cheap, bounds) - few
-    left = budget - ranks.sum(few.sum(-1)) - _of_each(room.sum(-1), ranks)[: ranks.index].sum(0)
+    left = budget - ranks.sum(few.sum(-1)) - of_each(room.sum(-1), ranks)[: ranks.index].sum(0)
     return few + (left[..., None] - (room.cumsum(-1) - room)).clamp(min=0).minimum(room)
-
-
-def _of_each(value: Tensor, ranks: Ranks) -> Tensor:
-    """The values of all ranks, in their order."""
-    every = value.new_zeros(ranks.count, *value.shape)
-    every[ranks.index] = value
-    return ranks.sum(every)
 
 
 def _tokens(utility: Utility, price: Bits, bounds: Bounds) -> Whole:

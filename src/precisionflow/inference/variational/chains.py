@@ -15,11 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from precisionflow.inference.ranks import ALONE, Ranks, of_each
 from precisionflow.inference.variational.families import Numbers, is_symmetric, numbers
 from precisionflow.inference.variational.families.gaussian_vector import times
-
-EASY = 1e4
-"""Largest entry of P J, of what is known before and after a time, with which its covariance is inverted as it is."""
+from precisionflow.inference.variational.known import both_known, read
 
 ROUNDING = 1e-12
 """Of the least eigenvalue of a covariance in units of its standard deviations."""
@@ -94,32 +93,45 @@ class Moments(NamedTuple):
     covariance: Covariances
 
 
-def filtered(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given y_0 ... y_t)."""
-    return _filtered(*_checked(chain, observations, seen))
-
-
-def smoothed(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J)."""
+def filtered(
+    chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
+) -> Moments:
+    """p(x_t given y_0 ... y_t). A rank has the times behind those of the rank before, and their matrices."""
     chain, y = _checked(chain, observations, seen)
-    elements = _filter_elements(chain, y)
-    _, mean, covariance, _, _ = scan(_combined, elements)
-    *_, eta, j = scan(_behind, tuple(each[1:].flip(0) for each in elements)) if len(y) > 1 else elements
-    eta, j = (torch.cat([each.flip(0), torch.zeros_like(each[:1])])[-len(y) :] for each in (eta, j))
-    _, after = _both_known(
-        covariance, j, to=torch.eye(len(chain.mean), dtype=y.dtype, device=y.device).expand_as(j)
-    )
+    return _stretches(_filter_elements(chain, y, first=not ranks.index), ranks).now
+
+
+def smoothed(
+    chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
+) -> Moments:
+    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J); ranks as `filtered`."""
+    chain, y = _checked(chain, observations, seen)
+    elements = _filter_elements(chain, y, first=not ranks.index)
+    (mean, covariance), _, behind = _stretches(elements, ranks)
+    nothing = tuple(torch.zeros_like(each[:1]) for each in elements)
+    *_, eta, j = behind or nothing
+    if len(y) > 1:
+        later = scan(_behind, tuple(each[1:].flip(0) for each in elements))
+        *_, own_eta, own_j = later if behind is None else _behind(_repeated(behind, len(y) - 1), later)
+        eta, j = (torch.cat([own.flip(0), end]) for own, end in ((own_eta, eta), (own_j, j)))
+    eye = torch.eye(len(chain.mean), dtype=y.dtype, device=y.device)
+    _, after = both_known(covariance, j, to=eye.expand_as(j))
     return Moments(mean + times(after, eta - times(j, mean)), after)
 
 
-def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Float[Tensor, ""]:
-    """log p(y) = sum_t log N(y_t; H m, H P H^T + R), m and P those of x_t given what came before."""
+def log_evidence(
+    chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
+) -> Float[Tensor, ""]:
+    """log p(y) = sum_t log N(y_t; H m, H P H^T + R), m and P those of x_t given what came before; of all ranks."""
     chain, y = _checked(chain, observations, seen)
-    now, h = _filtered(chain, y), chain.observation
-    ahead = _predicted(chain, now)
-    mean = torch.cat([chain.mean[None], ahead.mean[:-1]])
-    covariance = torch.cat([chain.covariance[None], ahead.covariance[:-1]])
-    root = _read(covariance, h, chain.observation_noise).root
+    (now, spread), before, _ = _stretches(_filter_elements(chain, y, first=not ranks.index), ranks)
+    f, h = chain.transition, chain.observation
+    begun = (chain.mean[None], chain.covariance[None]) if before is None else before[1:3]
+    mean = _moved(f, torch.cat([begun[0], now[:-1]]))
+    covariance = f @ torch.cat([begun[1], spread[:-1]]) @ f.mT + chain.noise
+    if before is None:
+        mean[0], covariance[0] = chain.mean, chain.covariance
+    root = read(covariance, h, chain.observation_noise).root
     away = times(root, y - _moved(h, mean))
     volume = 2 * root.diagonal(dim1=-2, dim2=-1).abs().log().sum()
     logs = away.square().sum() - volume + y.numel() * math.log(2 * math.pi)
@@ -127,12 +139,40 @@ def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) 
         # a missing number has the density of 0 under noise by itself, which is no evidence
         missing = (2 * math.pi * chain.observation_noise.diagonal(dim1=-2, dim2=-1)).log()
         logs = logs - torch.where(seen, 0.0, missing).sum()
-    return -0.5 * logs
+    return -0.5 * ranks.sum(logs)
 
 
-def _filtered(chain: Chain, y: Observations) -> Moments:
-    _, mean, covariance, _, _ = scan(_combined, _filter_elements(chain, y))
-    return Moments(mean, covariance)
+class _Stretches(NamedTuple):
+    """What the times of a rank tell, and those before and after."""
+
+    now: Moments
+    """Given all times up to each."""
+    before: Elements | None
+    """All earlier ranks as one element, none: this one is the first."""
+    behind: Elements | None
+    """All later ones."""
+
+
+def _stretches(elements: Elements, ranks: Ranks) -> _Stretches:
+    """The scan of every rank's times, and of the products of all ranks, which one sum tells."""
+    own = scan(_combined, elements)
+    if ranks.count == 1:
+        return _Stretches(Moments(*own[1:3]), None, None)
+    last = _every(own, slice(-1, None))
+    told = of_each(torch.cat([each.flatten() for each in last]), ranks)
+    parts = zip(told.split([each.numel() for each in last], dim=1), last, strict=True)
+    each = tuple(part.reshape(-1, *like.shape[1:]) for part, like in parts)
+    place = ranks.index
+    before = _every(scan(_combined, _every(each, slice(0, place))), slice(-1, None)) if place else None
+    later = place + 1 < ranks.count
+    behind = _every(scan(_combined, _every(each, slice(place + 1, None))), slice(-1, None)) if later else None
+    if before is not None:
+        own = _combined(_repeated(before, len(own[0])), own)
+    return _Stretches(Moments(*own[1:3]), before, behind)
+
+
+def _repeated(element: Elements, count: int) -> Elements:
+    return tuple(each.expand(count, *each.shape[1:]) for each in element)
 
 
 def scan(combined: Callable[[Elements, Elements], Elements], elements: Elements) -> Elements:
@@ -160,61 +200,27 @@ def _every(elements: Elements, places: slice) -> Elements:
     return tuple(each[places] for each in elements)
 
 
-def _filter_elements(chain: Chain, y: Observations) -> Elements:
+def _filter_elements(chain: Chain, y: Observations, *, first: bool) -> Elements:
     """(A, b, C, eta, J) of each t: p(x_t given y_t, x) = N(A x + b, C), p(y_t given x) ~ N^-1(eta, J), x = x_{t-1}."""
     f, h, state = chain.transition, chain.observation, len(chain.mean)
-    read = _read(chain.noise, h, chain.observation_noise)
-    told = read.root @ h @ f
-    left = (torch.eye(state, dtype=y.dtype, device=y.device) - read.gain @ h) @ f
-    a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left, read.after, told.mT @ told))
-    b, eta = _moved(read.gain, y), _moved(told.mT @ read.root, y)
-    h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
-    first = _read(chain.covariance, h, noise)
-    b[0] = chain.mean + first.gain @ (y[0] - h @ chain.mean)
-    c[0] = first.after
+    by = read(chain.noise, h, chain.observation_noise)
+    told = by.root @ h @ f
+    left = (torch.eye(state, dtype=y.dtype, device=y.device) - by.gain @ h) @ f
+    a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left, by.after, told.mT @ told))
+    b, eta = _moved(by.gain, y), _moved(told.mT @ by.root, y)
+    if first:
+        h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
+        begun = read(chain.covariance, h, noise)
+        b[0] = chain.mean + begun.gain @ (y[0] - h @ chain.mean)
+        c[0] = begun.after
     return a, b, c, eta, j
-
-
-class _Read(NamedTuple):
-    """Readings of states of covariance P."""
-
-    gain: Tensor
-    """K = P H^T (H P H^T + R)^-1."""
-    after: Covariances
-    """(P^-1 + H^T R^-1 H)^-1."""
-    root: Tensor
-    """Lower triangular T, T^T T = (H P H^T + R)^-1."""
-
-
-def _read(p: Covariances, h: Tensor, r: Covariances) -> _Read:
-    """P may be singular, or so vague that R is rounded away beside it where readings of one time tell the same."""
-    batch = torch.broadcast_shapes(*(each.shape[:-2] for each in (p, h, r)))
-    p, h, r = (each.expand(*batch, *each.shape[-2:]) for each in (p, h, r))
-    own, eye = torch.linalg.cholesky(r), torch.eye(h.shape[-2], dtype=r.dtype, device=r.device)
-    back = torch.linalg.solve_triangular(own, eye.expand_as(own), upper=False)
-    told = back @ h
-    spread = torch.linalg.cholesky_ex(eye + told @ p @ told.mT).L
-    root = torch.linalg.solve_triangular(spread, back, upper=False)
-    gain = p @ (root @ h).mT @ root
-    left = torch.eye(p.shape[-1], dtype=p.dtype, device=p.device) - gain @ h
-    # Joseph's form: sums, where P - K H P would round a small rest of a large P away
-    after = left @ p @ left.mT + gain @ r @ gain.mT
-    hard = ~((p @ told.mT @ told).abs().amax(dim=(-2, -1)) <= EASY)
-    if bool(hard.any()):
-        told, back = told[hard], back[hard]
-        spread = _one_and(_root(p[hard]) @ told.mT).mT
-        root[hard] = torch.linalg.solve_triangular(spread, back, upper=False)
-        half = _half(p[hard], told)
-        after[hard] = half.mT @ half
-        gain[hard] = after[hard] @ told.mT @ back
-    return _Read(gain, after, root)
 
 
 def _combined(one: Elements, two: Elements) -> Elements:
     """Elements of two stretches of time, one behind the other, as one."""
     a, b, c, eta, j = one
     a2, b2, c2, eta2, j2 = two
-    both, moved = _both_known(c, j2, to=a2)
+    both, moved = both_known(c, j2, to=a2)
     back = (a - both @ (j2 @ a)).mT
     return (
         a2 @ back.mT,
@@ -230,75 +236,9 @@ def _behind(later: Elements, sooner: Elements) -> Elements:
     return _combined(sooner, later)
 
 
-def _both_known(
-    covariance: Covariances, j: Covariances, *, to: Covariances
-) -> tuple[Covariances, Covariances]:
-    """C = (P^-1 + J)^-1, of singular P too, and A C A^T."""
-    product = covariance @ j
-    eye = torch.eye(j.shape[-1], dtype=j.dtype, device=j.device)
-    found = inverse(eye + product) @ covariance
-    moved = to @ found @ to.mT
-    if product.numel() and float(product.abs().max()) > EASY:
-        hard = product.abs().amax(dim=(-2, -1)) > EASY
-        half = _half(covariance[hard], _root(j[hard]))
-        found[hard] = half.mT @ half
-        half = half @ to[hard].mT
-        moved[hard] = half.mT @ half
-    return found, moved
-
-
-def _half(covariance: Covariances, told: Tensor) -> Tensor:
-    """B, B^T B = (P^-1 + A^T A)^-1: a vague P or a precise A takes no digit from what is known well."""
-    root = _root(covariance)
-    # S^T (1 + S A^T A S^T)^-1 S, S^T S = P
-    return torch.linalg.solve_triangular(_one_and(told @ root.mT).mT, root, upper=False)
-
-
-def _one_and(factor: Covariances) -> Covariances:
-    """Upper triangular R, R^T R = 1 + A^T A, without a square of A: there is one however large A is."""
-    width = factor.shape[-1]
-    eye = torch.eye(width, dtype=factor.dtype, device=factor.device).expand(*factor.shape[:-2], width, width)
-    r = torch.linalg.qr(torch.cat([factor, eye], dim=-2), mode="r").R
-    # each is the distance of a column from those before it, at least 1 before rounding
-    diagonal = r.diagonal(dim1=-2, dim2=-1)
-    return r + torch.diag_embed(diagonal.abs().clamp(min=1).copysign(diagonal) - diagonal)
-
-
-def _root(covariance: Covariances) -> Covariances:
-    """A with A^T A = P, singular ones too, exact to rounding of each number's own scale."""
-    scale = covariance.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
-    safe = torch.where(scale > 0, scale, 1.0)
-    values, vectors = torch.linalg.eigh(covariance / (safe[:, :, None] * safe[:, None, :]))
-    return (values.clamp(min=0).sqrt()[:, None, :] * vectors).mT * scale[:, None, :]
-
-
-def _predicted(chain: Chain, now: Moments) -> Moments:
-    """Of the time after each; after the last that of the last."""
-    f, noise = _following(chain.transition), _following(chain.noise)
-    return Moments(_moved(f, now.mean), f @ now.covariance @ f.mT + noise)
-
-
-def _following(matrix: Tensor) -> Tensor:
-    """Of the time after each, where matrices have times."""
-    return matrix if matrix.ndim == 2 else torch.cat([matrix[1:], matrix[-1:]])
-
-
 def _moved(matrix: Tensor, vectors: Float[Tensor, "time from_"]) -> Float[Tensor, "time to"]:
     """A x of each time; one product where A is the same at all times."""
     return vectors @ matrix.mT if matrix.ndim == 2 else times(matrix, vectors)
-
-
-def inverse(matrix: Tensor) -> Tensor:
-    """Of small ones in a batch: up to width 2 by the adjugate, which has no call for each matrix."""
-    match matrix.shape[-1]:
-        case 1:
-            return 1 / matrix
-        case 2:
-            (a, b), (c, d) = matrix.movedim((-2, -1), (0, 1))
-            adjugate = torch.stack([d, -b, -c, a], dim=-1).reshape(matrix.shape)
-            return adjugate / (a * d - b * c)[..., None, None]
-        case _:
-            return torch.linalg.inv_ex(matrix).inverse
 
 
 def _checked(chain: Chain, observations: Numbers, seen: Seen | None) -> tuple[Chain, Observations]:
