@@ -29,8 +29,8 @@ from precisionflow.config import parse, to_yaml
 from precisionflow.results.layout import Aggregated, Results
 from tests.command_line import TINY
 from tests.live.test_security import CLUSTER
+from tests.manifests.rendered import of_profile
 
-ROOT = Path(__file__).parents[2]
 CORE, RBAC = "/api/v1", "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "default-editor"
 """Service account of a profile: its token is the user's, and runs have it."""
@@ -161,21 +161,11 @@ def allow(
 
 
 def equip(namespace: str, connection: Connection, folder: Path) -> None:
-    """Apply the kustomization of a profile that docs/cluster.md shows for `team`."""
-    (shown,) = re.findall(
-        r"```yaml\n# kustomization.yaml\n(.*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL
-    )
-    place = ROOT / "build" / f"profile-{namespace}"
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        written = re.sub(r"\bteam\b", namespace, shown).replace("[manifests/runs]", "[../../manifests/runs]")
-        (place / "kustomization.yaml").write_text(written)
-        context = ["--context", connection.access.context] if connection.access.context else []
-        command = ["kubectl", *context, "apply", "-k", str(place)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    finally:
-        shutil.rmtree(place)
+    """Apply what a profile needs as docs/cluster.md says."""
+    context = ["--context", connection.access.context] if connection.access.context else []
+    command = ["kubectl", *context, "apply", "-k", str(of_profile(namespace, folder))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def token_of(namespace: str, connection: Connection) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -37,6 +38,18 @@ def rendered(folder: str) -> list[Resource]:
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+def of_profile(namespace: str, folder: Path) -> Path:
+    """A folder inside `folder` with the kustomization that docs/cluster.md shows for the profile `team`."""
+    documented = (MANIFESTS.parent / "docs" / "cluster.md").read_text()
+    (shown,) = re.findall(r"```yaml\n# kustomization.yaml\n(.*?)```", documented, re.DOTALL)
+    place = folder / f"profile-{namespace}"
+    place.mkdir(parents=True)
+    base = os.path.relpath(MANIFESTS / "runs", place.resolve())
+    written = re.sub(r"\bteam\b", namespace, shown).replace("[manifests/runs]", f"[{base}]")
+    (place / "kustomization.yaml").write_text(written)
+    return place
 
 
 def one(resources: list[Resource], kind: str, name: str) -> Resource:

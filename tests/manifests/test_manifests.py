@@ -23,7 +23,7 @@ from precisionflow.cluster.access.kinds import EXPERIMENTS, PODS, TRAINJOBS
 from precisionflow.cluster.access.login import TOKEN
 from precisionflow.cluster.doctor.rights import ACCOUNT
 from precisionflow.config.cluster import CLAIM, Cluster
-from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
+from tests.manifests.rendered import MANIFESTS, Resource, of_profile, one, rendered
 
 INSTALLATIONS = ("overlays/dev", "overlays/dev-certificates", "overlays/prod")
 """Kustomizations with MLflow and what runs need."""
@@ -141,6 +141,21 @@ def test_runs_may_do_what_the_doctor_asks_for(installation: list[Resource]) -> N
         name, _, group = whole.partition(".")
         asked |= {(verb, group, f"{name}/{part}" if part else name) for verb in right.verbs}
     assert given == asked, "and nothing that is never used"
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders it, and there is none on the path")
+def test_a_profile_gets_all_of_it_for_its_own_account(tmp_path: Path) -> None:
+    """As docs/cluster.md says; the rights on what is in no namespace have a name for each profile."""
+    command = ["kubectl", "kustomize", str(of_profile("ann", tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    resources = list(yaml.safe_load_all(done.stdout))
+    assert {r["metadata"].get("namespace") for r in resources if not r["kind"].startswith("ClusterRole")} == {"ann"}
+    account = [{"kind": "ServiceAccount", "name": "default-editor", "namespace": "ann"}]
+    assert one(resources, "RoleBinding", "precisionflow-runs")["subjects"] == account
+    assert one(resources, "ClusterRoleBinding", "precisionflow-runs-ann")["subjects"] == account
+    kinds = {"Role", "RoleBinding", "NetworkPolicy", "PersistentVolumeClaim", "ConfigMap"}
+    assert {r["kind"] for r in resources} == kinds | {"ClusterRole", "ClusterRoleBinding"}
 
 
 def test_pods_of_runs_are_reached_by_nobody_and_reach_no_metadata_of_a_cloud(

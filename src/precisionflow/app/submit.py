@@ -107,7 +107,7 @@ def _tell_done(run: "V2beta1Run") -> None:
     print(
         f"run {name} ({run.run_id}) has succeeded with this experiment, these images and this data; nothing is run"
     )
-    print("another run all the same, to complete what MLflow lacks say: --run-name NAME")
+    print("a run all the same, which completes what MLflow lacks: --run-name NAME")
     print(f"results: {command('fetch', name)}", flush=True)
 
 

@@ -336,7 +336,7 @@ def test_what_a_run_has_done_is_not_run_again_unless_it_gets_a_name(
     assert (code, err) == (0, "")
     assert out.splitlines()[-3:] == [
         f"run mine ({RUN}) has succeeded with this experiment, these images and this data; nothing is run",
-        "another run all the same, to complete what MLflow lacks say: --run-name NAME",
+        "a run all the same, which completes what MLflow lacks: --run-name NAME",
         "results: precisionflow fetch mine",
     ]
     assert installed.kubeflow.made == []
