@@ -1,5 +1,6 @@
 """The user's own file on a real cluster: refused while it is not there, brought, run with this machine's numbers."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,8 +9,9 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +21,7 @@ from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.access.names import MANAGED
-from precisionflow.cluster.pipelines.runs import find_run
+from precisionflow.cluster.pipelines.runs import find_run, recurring_called, recurring_runs_of
 from tests.live.test_submit import END_SECONDS, remove_all
 
 EXPERIMENT = """
@@ -201,3 +203,47 @@ def test_a_mistake_is_not_tried_again(desk: Desk, connection: Connection) -> Non
     (workflow,) = objects.listed(connection, WORKFLOWS, labels={"pipeline/runid": str(found.run_id)})
     tries = [node for node in workflow["status"]["nodes"].values() if ".prepare.executor(" in node["name"]]
     assert len(tries) == 1
+
+
+@pytest.mark.usefixtures("brought")
+def test_a_schedule_fires_one_run_at_a_time_and_reads_the_data_of_its_moment(
+    desk: Desk, connection: Connection
+) -> None:
+    name = f"{desk.name}-often"
+    code, out, err = desk("submit", "mine.yaml", "--cron", "0 * * * * *", "--run-name", name)
+    assert (code, err) == (0, ""), out
+    first = ended(name, connection, after=datetime.min.replace(tzinfo=UTC))
+    head, row, *rest = (desk.folder / desk.table).read_text().splitlines()
+    changed = "\n".join([head, row[:-1] + ("1" if row[-1] == "0" else "0"), *rest])
+    (desk.folder / desk.table).write_text(changed + "\n")
+    assert desk("data", "put", desk.table, "--overwrite")[0] == 0
+    later = ended(name, connection, after=datetime.now(UTC))
+    (recurring,) = recurring_called(name, connection=connection)
+    runs = [
+        run
+        for run in recurring_runs_of(recurring, connection=connection)
+        if run.created_at <= later.created_at
+    ]
+    assert desk("cancel", name)[0] == 0
+    trained = {
+        run.run_id for run in runs if ": step 30/30" in desk("logs", str(run.run_id), "--task", "train")[1]
+    }
+    assert len(trained - {first.run_id}) == 1, "the row that changed was read once, and not again"
+    for later_one, one in itertools.pairwise(runs):
+        assert one.finished_at <= later_one.created_at, "two at once"
+
+
+def ended(name: str, connection: Connection, *, after: datetime) -> Any:
+    """The first run of a schedule that was made after a moment, once it has succeeded."""
+    (recurring,) = recurring_called(name, connection=connection)
+    end = time.monotonic() + END_SECONDS
+    while True:
+        made = sorted(
+            (run for run in recurring_runs_of(recurring, connection=connection) if run.created_at > after),
+            key=lambda run: run.created_at,
+        )
+        if made and made[0].state == "SUCCEEDED":
+            return made[0]
+        assert not made or made[0].state not in ("FAILED", "CANCELED"), made[0].display_name
+        assert time.monotonic() < end, f"{name}: no run has ended"
+        time.sleep(3)

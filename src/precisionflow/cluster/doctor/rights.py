@@ -64,8 +64,8 @@ _READING = (
 )
 _PIPELINES = (
     Right(("get", "create", "delete"), BY_PROXY),
-    Right(("get", "list", "create"), f"pipelines.{OF_PIPELINES}"),
-    Right(("get", "list", "create"), f"experiments.{OF_PIPELINES}"),
+    Right(("get", "list", "create", "delete"), f"pipelines.{OF_PIPELINES}"),
+    Right(("get", "list", "create", "delete"), f"experiments.{OF_PIPELINES}"),
     Right(("get", "list", "create"), f"runs.{OF_PIPELINES}"),
     Right(("list", "create"), f"jobs.{OF_PIPELINES}"),
 )
