@@ -14,7 +14,7 @@ import yaml
 
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.names import MLFLOW
-from precisionflow.cluster.access.rest import get, items
+from precisionflow.cluster.access.rest import delete, get, items, post
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -120,8 +120,33 @@ def test_a_run_outlives_the_servers_pod(server: str, connection: Connection) -> 
     _ask(connection, f"{server}/api/2.0/mlflow/experiments/delete", {"experiment_id": made["experiment_id"]})
 
 
-def _ask(connection: Connection, path: str, body: dict[str, str]) -> dict[str, str]:
-    answer: dict[str, str] = connection.api.call_api(
+def test_a_deleted_run_is_removed_by_the_nightly_job(server: str, connection: Connection) -> None:
+    """Told that any age is enough."""
+    name = f"leftovers-{uuid.uuid4().hex[:8]}"
+    jobs = f"/apis/batch/v1/namespaces/{NAMESPACE}"
+    cron = get(connection.api, f"{jobs}/cronjobs/mlflow-leftovers")
+    assert cron is not None
+    work = cron["spec"]["jobTemplate"]["spec"]
+    command = work["template"]["spec"]["containers"][0]["command"]
+    command[command.index("--older-than") + 1] = "0d"
+    experiment = _ask(connection, f"{server}/api/2.0/mlflow/experiments/create", {"name": name})
+    made = _ask(connection, f"{server}/api/2.0/mlflow/runs/create", experiment)
+    run = {"run_id": made["run"]["info"]["run_id"]}
+    _ask(connection, f"{server}/api/2.0/mlflow/runs/delete", run)
+    try:
+        post(connection.api, f"{jobs}/jobs", {"metadata": {"name": name}, "spec": work})
+        end = time.monotonic() + PATIENCE
+        while not ((get(connection.api, f"{jobs}/jobs/{name}") or {}).get("status") or {}).get("succeeded"):
+            assert time.monotonic() < end, "the job does not end"
+            time.sleep(2)
+        assert get(connection.api, f"{server}/api/2.0/mlflow/runs/get", **run) is None
+    finally:
+        _ask(connection, f"{server}/api/2.0/mlflow/experiments/delete", experiment)
+        delete(connection.api, f"{jobs}/jobs/{name}")
+
+
+def _ask(connection: Connection, path: str, body: dict[str, str]) -> dict[str, Any]:
+    answer: dict[str, Any] = connection.api.call_api(
         path,
         "POST",
         body=body,

@@ -253,9 +253,9 @@ def test_the_database_is_known_by_its_certificate(installation: list[Resource]) 
     for said in (literals, settings):
         assert {"PGSSLMODE=verify-full", "PGSSLROOTCERT=/database/ca.crt"} <= set(said)
     pods = dict(_pods(installation))
-    for name in ("mlflow", "mlflow-backup", "mlflow-restore"):
+    for name in ("mlflow", "mlflow-backup", "mlflow-restore", "mlflow-leftovers"):
         using = [c for c in _containers(pods.get(name, {"containers": []})) if _reaches_database(c)]
-        assert using or name != "mlflow"
+        assert using or name not in ("mlflow", "mlflow-leftovers")
         for container in using:
             mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
             assert mounts["/database"] == "database-ca", container["name"]
@@ -263,6 +263,22 @@ def test_the_database_is_known_by_its_certificate(installation: list[Resource]) 
 
 def _reaches_database(container: Resource) -> bool:
     return {"secretRef": {"name": "mlflow-database"}} in container.get("envFrom", [])
+
+
+def test_what_removes_deleted_runs_reaches_the_database_and_the_server(installation: list[Resource]) -> None:
+    label = "mlflow-leftovers"
+    job = one(installation, "CronJob", label)["spec"]
+    template = job["jobTemplate"]["spec"]["template"]
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] == label
+    to_server = one(installation, "NetworkPolicy", label)["spec"]
+    assert to_server["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": label}
+    (container,) = template["spec"]["containers"]
+    address = container["command"][container["command"].index("--tracking-uri") + 1]
+    server = one(installation, "Service", "mlflow")["spec"]
+    assert address == f"http://mlflow:{server['ports'][0]['port']}"
+    if shutil.which("kubectl"):
+        chosen = one(installation, "NetworkPolicy", "mlflow-stores")["spec"]["podSelector"]["matchExpressions"]
+        assert label in chosen[0]["values"]
 
 
 def test_certificates_of_cert_manager_are_for_the_same_hosts() -> None:
