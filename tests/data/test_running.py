@@ -17,6 +17,7 @@ from precisionflow.data.tokens.running import (
     ids_of,
     knowing,
     merges,
+    reread,
     restored_running,
     segments,
     words,
@@ -117,6 +118,7 @@ def test_words_are_listed_by_their_naive_counts(seed, block, lines, least_count,
 def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
     monkeypatch.setattr(segments, "BLOCK", 50)
     monkeypatch.setattr(words, "AT_ONCE", 1)
+    monkeypatch.setattr(reread, "IN_MEMORY", 50 * seed)
     readings = []
     text = random_text(seed)
 
@@ -296,6 +298,9 @@ def test_words_stand_by_count_and_the_rest_is_one_token():
     lines = fitted(kinds.Words(least_count=1, line_ends=True, lower_case=True), "A b\n\na\n")
     assert lines.vocabulary.tokens == (LINE_END, "a", "b")
     assert lines.text(encoded(lines, ["A b\n\na\n"])) == "a b\n\na\n"
+    new = fitted(kinds.Words(least_count=1, line_ends=True), "a b", "a\nb")
+    assert new.vocabulary.tokens == ("a", "b", "<unk>")
+    assert encoded(new, ["a\nb \n\n"]) == [0, 2, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -424,7 +429,8 @@ def test_counts_of_segments(monkeypatch):
 def test_every_blank_is_found_in_utf8(blanks, part, monkeypatch):
     monkeypatch.setattr(segments, "PART", part)
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    text = "x".join(every[:0x3100] + every[-0x100:])
+    near = {chr(ord(blank) + step) for blank in blanks for step in (-1, 0, 1)}
+    text = "x".join(every[:0x3100] + every[-0x100:] if part > 1 else sorted(near))
     found = [
         segment
         for part in segments.cut_at(blanks, [text.encode()])

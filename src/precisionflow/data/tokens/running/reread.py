@@ -1,6 +1,5 @@
-"""A text that is read several times: its segments are cut once, and lie in a file from then on."""
+"""A text that is read several times: its segments are cut once, and lie in memory or in a file from then on."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -13,6 +12,8 @@ from precisionflow.data.text import CHUNK, characters_in
 
 Cut = Callable[[Iterable[bytes]], Iterator[pa.DictionaryArray]]
 """Chunks of a text -> its segments, those of some chunks at a time, always of one type."""
+IN_MEMORY = 1 << 24
+"""Bytes of segments that stay in memory."""
 
 
 class Whole(NamedTuple):
@@ -25,13 +26,13 @@ class Whole(NamedTuple):
 
 
 class Reread(ExitStack):
-    """Chunks of one text, each time anew; its segments are kept in a file without a name until this is closed."""
+    """Chunks of one text, each time anew; its segments are kept until this is closed."""
 
     def __init__(self, chunks: Callable[[], Iterator[bytes]], folder: Path) -> None:
         super().__init__()
         self.chunks = chunks
         self.folder = folder
-        self.kept: dict[Cut, IO[bytes]] = {}
+        self.kept: dict[Cut, _Kept] = {}
         self.whole: Whole | None = None
         """Of the first reading that came to its end."""
 
@@ -50,22 +51,52 @@ class Reread(ExitStack):
     def segments(self, cut: Cut) -> Iterator[pa.DictionaryArray]:
         """Segments of the text; they are kept once a reading has come to its end."""
         if cut in self.kept:
-            file = self.kept[cut]
-            size = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            if size:
-                with pa.ipc.open_stream(file) as batches:
-                    for batch in batches:
-                        yield batch["segments"]
+            yield from self.kept[cut].read()
             return
         with ExitStack() as unfinished:
-            file = unfinished.enter_context(tempfile.TemporaryFile(dir=self.folder))
-            with ExitStack() as written:
-                stream: pa.ipc.RecordBatchStreamWriter | None = None
-                for array in cut(self):
-                    batch = pa.record_batch({"segments": array})
-                    stream = stream or written.enter_context(pa.ipc.new_stream(file, batch.schema))
-                    stream.write(batch)
-                    yield array
+            kept = unfinished.enter_context(_Kept(self.folder))
+            for array in cut(self):
+                kept.add(array)
+                yield array
+            kept.end()
             self.push(unfinished.pop_all())
-        self.kept[cut] = file
+        self.kept[cut] = kept
+
+
+class _Kept(ExitStack):
+    """Arrays of one type: the first `IN_MEMORY` bytes of them, the others in a file without a name."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.arrays: list[pa.DictionaryArray] = []
+        self.room = IN_MEMORY
+        self.file: IO[bytes] | None = None
+        self.stream: pa.ipc.RecordBatchStreamWriter | None = None
+
+    def add(self, array: pa.DictionaryArray) -> None:
+        """Keep one array behind the others."""
+        self.room -= array.nbytes
+        if self.room >= 0:
+            self.arrays.append(array)
+            return
+        batch = pa.record_batch({"segments": array})
+        if self.stream is None:
+            file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115, closed with this
+            self.file = self.enter_context(file)
+            self.stream = self.enter_context(pa.ipc.new_stream(self.file, batch.schema))
+        self.stream.write(batch)
+
+    def end(self) -> None:
+        """No array comes any more."""
+        if self.stream is not None:
+            self.stream.close()
+
+    def read(self) -> Iterator[pa.DictionaryArray]:
+        """All arrays in their order."""
+        yield from self.arrays
+        if self.file is not None:
+            self.file.seek(0)
+            with pa.ipc.open_stream(self.file) as batches:
+                for batch in batches:
+                    yield batch["segments"]

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int64
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
@@ -20,7 +20,7 @@ from precisionflow.data.tokens.running.segments import SEPARATORS, Segments, Tal
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
-AT_ONCE = 1 << 16
+AT_ONCE = 1 << 17
 """Distinct words that are looked up at once."""
 ORDER = [("count", "descending"), ("text", "ascending")]
 """The most common first, those of one count by their code points."""
@@ -42,17 +42,16 @@ class Words(Listing):
     def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         line_end = self.id_of(LINE_END)
         for parts in _together(segments(chunks, _cut(self.config))):
-            words, lines = _fields(pa.concat_arrays([part.distinct for part in parts]))
+            words = pa.concat_arrays([part.distinct for part in parts])
             ids = pc.index_in(words, value_set=self.listed).fill_null(NO_ID).to_numpy()
-            there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
-            unknown = there & (ids == NO_ID)
-            last = np.where(there, np.where(unknown, self.id_of_unknown, ids), line_end).astype(np.int32)
-            lengths, end = lines + there, 0
+            if self.config.line_ends:
+                ids = np.where(_is_line_end(words), np.int32(line_end), ids)
+            unknown = ids == NO_ID
+            ids, end = np.where(unknown, np.int32(self.id_of_unknown), ids), 0
             for part in parts:
                 own = slice(end, end := end + len(part.distinct))
-                found = _lengthened(last[own], lengths[own], part.places, before=line_end)
                 new = np.count_nonzero(unknown[own].take(part.places)) if unknown[own].any() else 0
-                yield Encoded(found, int(new))
+                yield Encoded(ids[own].take(part.places), int(new))
 
     def begun(self, text: str) -> int:
         first = r"[^\S\n]*\n|\s*\S+" if self.config.line_ends else r"\s*\S+"
@@ -84,9 +83,9 @@ def words_from(chunks: Iterable[bytes], config: kinds.Words) -> Words:
     """The most common words of a text, and <unk> where there are others; Untokenisable for none."""
     tally, line_ends = Tally(), 0
     for part in segments(chunks, _cut(config)):
-        words, lines = _fields(part.distinct)
-        tally.add(words, part.counts)
-        line_ends += int(lines @ part.counts)
+        counted = part.counts
+        tally.add(part.distinct, counted)
+        line_ends += int(counted[_is_line_end(part.distinct)].sum())
     tally.add(pa.array([LINE_END], pa.string()), np.array([line_ends]))
     counts = tally.counts()
     counts = counts.filter(pc.and_(pc.not_equal(counts["text"], ""), pc.greater(counts["count"], 0)))
@@ -110,47 +109,30 @@ def _with_unknown(words: list[str], counts: Int64[np.ndarray, "words"], others: 
     return [*words[:place], Words.unknown, *words[place:]]
 
 
-def _lengthened(
-    last: Int32[np.ndarray, "distinct"],
-    lengths: Int32[np.ndarray, "distinct"],
-    places: Int32[np.ndarray, "segments"],
-    *,
-    before: int,
-) -> Int32[np.ndarray, "_tokens"]:
-    """The tokens of segments: `lengths` each, the last one its own and all before it the same."""
-    if (lengths == 1).all():
-        return last.take(places)
-    sizes = lengths.take(places)
-    ends = np.cumsum(sizes, dtype=np.int32)
-    tokens = np.full(ends[-1], before, dtype=np.int32)
-    some = slice(None) if (lengths > 0).all() else sizes > 0
-    tokens[ends[some] - 1] = last.take(places[some])
-    return tokens
-
-
 @functools.cache
 def _cut(config: kinds.Words) -> Cut:
-    """Cuts a text into segments, each of which is read as line ends that are tokens, and a word behind them or none."""
+    """Cuts a text into segments, each of which is one token: a word, or where line ends are tokens "" for one."""
     return functools.partial(_read, config=config)
 
 
 def _read(chunks: Iterable[bytes], config: kinds.Words) -> Iterator[pa.DictionaryArray]:
-    for array in cut_at(SEPARATORS, chunks):
+    for array in cut_at(SEPARATORS, chunks, lines=config.line_ends):
+        if len(array) == 1 and _is_no_token(array[0].as_py(), config):
+            continue  # the text's end
         words = pc.utf8_trim_whitespace(array.dictionary)
         if config.lower_case:
             words = pa.array([word.lower() for word in words.to_pylist()], pa.string())
-        lines = (
-            pc.count_substring(array.dictionary, "\n")
-            if config.line_ends
-            else pa.array(np.zeros(len(words), dtype=np.int32))
-        )
-        read = pa.StructArray.from_arrays([words, lines], ["word", "lines"])
-        yield pa.DictionaryArray.from_arrays(array.indices, read)
+        yield pa.DictionaryArray.from_arrays(array.indices, words)
 
 
-def _fields(read: pa.StructArray) -> tuple[pa.StringArray, Int32[np.ndarray, "distinct"]]:
-    """(words, line ends before them)."""
-    return read.field("word"), read.field("lines").to_numpy()
+def _is_no_token(segment: str, config: kinds.Words) -> bool:
+    """Whether a segment is blanks alone, and no line end that is a token."""
+    return not segment.strip() and not (config.line_ends and segment.endswith("\n"))
+
+
+def _is_line_end(words: pa.StringArray) -> Bool[np.ndarray, "words"]:
+    """True where there is no word."""
+    return pc.binary_length(words).to_numpy() == 0
 
 
 def _together(parts: Iterable[Segments]) -> Iterator[list[Segments]]:
