@@ -13,8 +13,12 @@ from command_line import Line
 from precisionflow.config import resolve
 from precisionflow.config.load import as_options, form_of
 from precisionflow.config.tables import FileForm
-from precisionflow.data import describe, text
-from precisionflow.data.describe import describe_file
+from precisionflow.data import text
+from precisionflow.data.description import file as described_file
+from precisionflow.data.description import sentences as described_sentences
+from precisionflow.data.description import table as described_table
+from precisionflow.data.description import text as described_text
+from precisionflow.data.description.file import describe_file
 from precisionflow.data.prepare import prepare
 from precisionflow.data.sources import text_file
 
@@ -342,13 +346,16 @@ def test_a_word_for_a_missing_value_empties_no_level_of_another_column_unsaid(tm
     table.to_csv(tmp_path / "t.csv", index=False)
     found = describe_file(tmp_path / "t.csv")
     assert found.task is not None
-    assert "form" not in found.task["source"]
-    assert found.task["source"]["features"] == ["level"]
-    assert found.problems[1:] == (
-        "column 'A' is left out: it holds 'low' in 17 rows beside numbers, and column 'level' has it as a level; empty "
-        "these cells, or state form.missing where it says that a value is missing in both",
-    )
-    assert {column.name: column.levels for column in found.columns}["level"] == 3
+    assert found.task["source"]["form"] == {"missing_in": {"A": ["low"]}}
+    assert "features" not in found.task["source"]
+    told = "column 'A' holds 'low', which may say that a value is missing (form.missing_in)"
+    assert found.problems == (told,)
+    assert {column.name: (column.levels, column.missing) for column in found.columns} == {
+        "A": (6, 17), "level": (3, 0), "y": (table["y"].nunique(), 0),
+    }  # fmt: skip
+    prepare([resolved(found.task)], out=tmp_path / "out")
+    (card,) = (tmp_path / "out").rglob("dataset.json")
+    assert {"level=low", "A is missing"} <= set(json.loads(card.read_text())["features"])
     stated = describe_file(tmp_path / "t.csv", form=FileForm(missing=("low",)))
     assert stated.task is not None
     assert stated.task["source"]["form"] == {"missing": ["low"]}
@@ -368,7 +375,8 @@ def test_a_word_for_a_missing_value_empties_no_level_of_another_column_unsaid(tm
         (("none", "attached"), "2", "has the level 'none' in 60 rows; name it in form.missing where it says that"),
         (("NA", "DE", "FR"), "2", "has the level 'NA' in 40 rows; name it in form.missing where it says that a value"),
         (("NA", "DE", "FR"), "NA", "loses 'NA' in 40 rows: form.missing names it, as it says in column 'n' that a val"),
-        (("none", "attached"), "none", "is left out: it is constant without 'none'"),
+        (("none", "attached"), "none", "has the level 'none' in 60 rows; name it in form.missing where it says that"),
+        (("NA", "DE"), "NA", "has the level 'NA' in 60 rows; name it in form.missing where it says that a value"),
         (("#N/A", "DE", "FR"), "2", "holds '#N/A', which may say that a value is missing (form.missing)"),
     ],
 )  # fmt: skip
@@ -379,10 +387,10 @@ def test_a_level_that_may_say_that_a_value_is_missing_is_told(tmp_path, levels, 
     assert found.task is not None
     assert any(problem.startswith(f"column 'level' {told}") for problem in found.problems), found.problems
     words = [word for word in {number, *levels} if word in ("#N/A", number) and word != "2"]
-    assert found.task["source"].get("form", {}).get("missing", []) == words
+    form = {} if not words else {"missing": words} if len(levels) > 2 else {"missing_in": {"n": words}}
+    assert found.task["source"].get("form", {}) == form
     predicted = describe_file(tmp_path / "t.csv", target="level").task
-    assert (predicted is None) is ("constant" in told)
-    assert ("drop" in str(predicted)) is ("NA" in words or "#N/A" in words)
+    assert ("drop" in str(predicted)) is ("missing" in form)
 
 
 @pytest.mark.parametrize("texts", [True, False])
@@ -412,10 +420,10 @@ def test_two_columns_of_texts_beside_classes_are_pairs(tmp_path) -> None:
 
 
 def test_of_a_large_file_the_beginning_is_looked_at(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(describe, "MOST_ROWS", 50)
+    monkeypatch.setattr(described_table, "MOST_ROWS", 50)
     FRAME.to_csv(tmp_path / "t.csv", index=False)
     assert describe_file(tmp_path / "t.csv").summary == "delimited text, the first 50 rows, 14 columns"
-    monkeypatch.setattr(describe, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(described_text, "MOST_CHARACTERS", 10)
     (tmp_path / "t.md").write_text("ab " * 100)
     assert (
         describe_file(tmp_path / "t.md").summary == "text, of the first 300 characters: 3 symbols, 100 words"
@@ -437,14 +445,15 @@ def test_the_block_of_a_large_file_is_tried_on_all_of_it_or_said_not_to_be(
         "t.conllu": ("1\tx\t_\tN\t_\t_\t_\t_\t_\t_\n\n" * 80 + "1\tx\n\n", "line 161: 2 fields"),
     }[name]
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    monkeypatch.setattr(describe, "MOST_ROWS", 50)
-    monkeypatch.setattr(describe, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(described_table, "MOST_ROWS", 50)
+    monkeypatch.setattr(described_sentences, "MOST_SENTENCES", 50)
+    monkeypatch.setattr(described_text, "MOST_CHARACTERS", 10)
     monkeypatch.setattr(text, "CHUNK", 1 << 10)
     monkeypatch.setattr(text_file, "CHUNK", 1 << 10)
     found = describe_file(path)
     assert found.task is None
     assert reason in found.said
-    monkeypatch.setattr(describe, "MOST_BYTES", 100)
+    monkeypatch.setattr(described_file, "MOST_BYTES", 100)
     found = describe_file(path)
     assert found.task is not None
     assert f"the block is not tried, as {path} is larger than" in found.problems[-1]
@@ -617,6 +626,28 @@ def test_a_table_with_a_fault_is_not_described_as_a_text(line: Line, tmp_path, n
     called, content, reason = FAULTY[name]
     (tmp_path / called).write_bytes(content.encode("utf-8", "surrogateescape"))
     assert reason in line.fails("describe", tmp_path / called)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        (["it was {n} good\tyes", "it was not {n}\tno"], "sequence_classification"),
+        (["oak\tlong", "elm\tshort", "oak\tshort"], "classification"),
+        (["oak;long", "elm;short", "oak;short"], "classification"),
+        (
+            ["{n} said so, and more of it", "{n} did not, as the {n} of all the {n} that were there say"],
+            "next_token",
+        ),
+    ],
+)
+def test_a_txt_of_words_is_a_table_where_its_columns_are_no_prose(tmp_path, rows, kind) -> None:
+    lines = [row.format(n=f"w{n}") for n in range(40) for row in rows]
+    (tmp_path / "t.txt").write_text(
+        "\n".join([*(["first\tlast"] if "\t" in rows[0] else ["first;last"])[: kind != "next_token"], *lines])
+    )
+    found = describe_file(tmp_path / "t.txt")
+    assert found.task is not None
+    assert found.task["kind"] == kind
 
 
 @pytest.mark.parametrize("name", ["t.txt", "t.md", "t.log"])

@@ -1,12 +1,14 @@
 """The stage itself: done once, done again when the source changes, whole or absent."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from precisionflow.config import resolve
 from precisionflow.data import prepare as prepare_module
 from precisionflow.data.prepare import prepare
 from precisionflow.data.tasks import regression as table_module
@@ -46,6 +48,26 @@ def test_same_source_is_left_alone_and_a_changed_one_is_redone(folder, regressio
     assert changed.source_sha256 != card.source_sha256
     assert changed.rows["test"] == 2
     assert lines == [f"toy split 0: {word}" for word in ("prepared", "unchanged", "unchanged", "prepared")]
+
+
+def test_what_differs_between_splits_in_numbers_alone_is_told_once(tmp_path):
+    """The median of 20 training rows and the number of repeated test rows are those of the split."""
+    (tmp_path / "t1.csv").write_text(
+        "x,y\n" + "".join(f"{'' if i % 5 == 0 else i * i},{i}\n" for i in range(23)) * 2
+    )
+    source = {"kind": "table_file", "path": str(tmp_path / "t1.csv"), "target": "y", "missing": "median"}
+    task = {"kind": "regression", "source": source}
+    model, objective = {"kind": "mlp"}, {"kind": "gaussian_nll"}
+    whole = {"name": "t", "task": task, "model": model, "objective": objective, "splits": [0, 1, 2]}
+    lines: list[str] = []
+    prepare([resolve(whole)], out=tmp_path / "out", report=lines.append)
+    folder = data_folder(tmp_path / "out", resolve(whole), 0).parent
+    assert [re.sub(r"(of|median) [0-9]+", r"\1 #", line).partition(";")[0] for line in lines] == [
+        f"{tmp_path}/t1.csv: column 'x': 10 missing values become the median #, beside them the feature 'x is missing'",
+        f"{tmp_path}/t1.csv: 3 of # test rows stand in the training part too",
+        *(f"t1 split {split}: prepared" for split in range(3)),
+        f"{folder}: 2 notes differ from another split's in numbers alone",
+    ]
 
 
 def test_a_source_that_changes_while_it_is_read_is_refused(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from precisionflow.config.load import form_of, remedies_as_options
 from precisionflow.config.yaml12 import write_yaml
-from precisionflow.data.describe import describe_file
-from precisionflow.data.described import Described
+from precisionflow.data.description.column import Described
+from precisionflow.data.description.file import describe_file
 from precisionflow.data.readers.mistakes import in_one_line
 
 HEADER = ("column", "kind", "missing", "holds")

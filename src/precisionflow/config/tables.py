@@ -46,6 +46,8 @@ class FileForm(Config):
     """Names of all columns, where no line has them: the first line that is not skipped is a row."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, such as NA; an empty cell always does."""
+    missing_in: dict[str, tuple[str, ...]] = {}
+    """Column -> cells that say so there alone, where another column has them as levels."""
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:

@@ -79,7 +79,7 @@ class Encoder:
         """ValueError that names row and column of an empty cell that nothing stands for."""
         for column in self.columns:
             if column.fill is None:
-                absent = missing_in(raw[column.name], place)
+                absent = missing_in(raw[column.name], column.name, place)
                 if absent.any():
                     row = int(np.argmax(absent))
                     written = raw[column.name][row].as_py()
@@ -94,7 +94,7 @@ class Encoder:
         lines: list[str] = []
         for column in self.columns:
             if isinstance(column, OneHotInput):
-                counts = Counter(texts_of(raw[column.name], place).to_pylist())
+                counts = Counter(texts_of(raw[column.name], column.name, place).to_pylist())
                 where = f"{place.origin}: column {column.name!r}"
                 lines += _unknown(where, counts, column.levels, beside="")
         return tuple(lines)
@@ -110,7 +110,7 @@ def said_of_missing(written: object) -> str:
 def _encoded(column: InputColumn, cells: Cells, place: Place) -> Iterator[Values]:
     """The features of one column."""
     if isinstance(column, OneHotInput):
-        texts = texts_of(cells, place)
+        texts = texts_of(cells, column.name, place)
         absent = is_null(texts)
         codes = pc.index_in(texts, value_set=pa.array(column.levels, pa.string()))
         places = np.asarray(pc.fill_null(codes, -1))
@@ -142,7 +142,7 @@ def _values(
 
 
 def _places(column: OrdinalInput, cells: Cells, place: Place) -> Values:
-    texts = texts_of(cells, place)
+    texts = texts_of(cells, column.name, place)
     absent = is_null(texts)
     found = np.asarray(pc.fill_null(pc.index_in(texts, value_set=pa.array(column.levels)), -1))
     for row in np.flatnonzero((found < 0) & ~absent):
@@ -226,7 +226,7 @@ def _blank(name: str, column: Column) -> InputColumn:
 
 def _look(seen: _Seen, column: InputColumn, cells: Cells, place: Place, inside: Rows, others: Rows) -> None:
     if isinstance(column, OneHotInput):
-        texts = np.array(texts_of(cells, place).to_pylist(), dtype=object)
+        texts = np.array(texts_of(cells, column.name, place).to_pylist(), dtype=object)
         training, other = Counter(texts[inside].tolist()), Counter(texts[others].tolist())
         missing, elsewhere = training.pop(None, 0), other.pop(None, 0)
         seen.levels += training

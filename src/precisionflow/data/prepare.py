@@ -1,9 +1,10 @@
 """The stage `prepare`: raw data to Parquet, once for every task and split."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
@@ -21,7 +22,7 @@ from precisionflow.config.tasks import (
     Task,
     VideoAllocation,
 )
-from precisionflow.data.parts import Opened
+from precisionflow.data.parts import Opened, Prepared
 from precisionflow.data.tasks.allocation import open_allocation
 from precisionflow.data.tasks.classification import open_classification
 from precisionflow.data.tasks.images import open_images
@@ -41,6 +42,9 @@ from precisionflow.results.cells import preparation_inputs
 from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.results.stage import once
 
+_NUMBER = re.compile(r"(?<![\w'\"./-])-?[0-9]+([.,][0-9]+)*(e[-+]?[0-9]+)?(?![\w'\"/])")
+"""A number that is no part of a name or a path."""
+
 
 def _silent(_line: str) -> None:
     """Report to nobody."""
@@ -52,26 +56,47 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
     The experiments are resolved ones: axes already expanded. Each folder holds `train.parquet`,
     `valid.parquet`, `test.parquet` and `dataset.json`; experiments with the same task share it. A finished
     folder is left alone unless the bytes of its source have changed. `report` gets one line for each folder, and one
-    for everything that was done to a source.
+    for everything that was done to a source; what differs from split to split in numbers alone is told of the first.
     Raises ValueError for a bad source and for one that changed while it was read, of which no folder is left.
     """
-    told: set[str] = set()
+    told, alike = set[str](), Counter[Path]()
     folders = {data_folder(out, e, split): (e, split) for e in experiments for split in e.splits}
     for folder, (experiment, split) in folders.items():
-        before = Stamps.of(experiment.task.source.files)
-        opened = open_task(experiment.task, split)
-        task = experiment.task.model_dump(mode="json")
-        work = partial(
-            _fill, opened=opened, dataset=experiment.dataset, task=task, split=split, before=before
-        )
-        inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
-        ran = once(folder, verb="prepare", inputs=inputs, work=work)
-        notes = read_card(PreparedSplit(folder).card, DatasetCard).notes
-        for note in dict.fromkeys(notes):
-            if note not in told:
-                report(note)
-        told.update(notes)
+        ran, notes = _prepared(folder, experiment, split)
+        new = [note for note in dict.fromkeys(notes) if note not in told]
+        shown = [note for note in new if _without_numbers(note, folder) not in told]
+        alike[folder.parent] += len(new) - len(shown)
+        for note in shown:
+            report(note)
+        told.update(notes, (_without_numbers(note, folder) for note in notes))
         report(f"{experiment.dataset} split {split}: {'prepared' if ran else 'unchanged'}")
+    for folder, count in alike.items():
+        if count:
+            said = "1 note differs" if count == 1 else f"{count} notes differ"
+            report(f"{folder}: {said} from another split's in numbers alone; read dataset.json of each split")
+
+
+def _prepared(folder: Path, experiment: Experiment, split: int) -> tuple[bool, tuple[str, ...]]:
+    """(whether the folder was written, the notes of its card)."""
+    before = Stamps.of(experiment.task.source.files)
+    opened = open_task(experiment.task, split)
+    cards: list[DatasetCard] = []
+
+    def work(unfinished: Path) -> None:
+        card = _card(opened.write(unfinished), experiment, split, source_sha256=opened.sha256)
+        before.check()
+        write_card(card, PreparedSplit(unfinished).card)
+        cards.append(card)
+
+    inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
+    if once(folder, verb="prepare", inputs=inputs, work=work):
+        return True, cards[0].notes
+    return False, read_card(PreparedSplit(folder).card, DatasetCard).notes
+
+
+def _without_numbers(note: str, folder: Path) -> str:
+    """What a note has in common with those of other splits of a data set: numbers in names and paths, but no others."""
+    return f"{folder.parent} {_NUMBER.sub('#', note)}"
 
 
 def open_task(task: Task, split: int) -> Opened:
@@ -105,15 +130,11 @@ def open_task(task: Task, split: int) -> Opened:
             assert_never(task)
 
 
-def _fill(
-    folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], split: int, before: Stamps
-) -> None:
-    prepared = opened.write(folder)
-    before.check()
-    card = DatasetCard(
-        dataset=dataset,
-        task=task,
-        source_sha256=opened.sha256,
+def _card(prepared: Prepared, experiment: Experiment, split: int, *, source_sha256: str) -> DatasetCard:
+    return DatasetCard(
+        dataset=experiment.dataset,
+        task=experiment.task.model_dump(mode="json"),
+        source_sha256=source_sha256,
         split=split,
         rows=prepared.rows,
         standardisation=prepared.standardisation,
@@ -129,4 +150,3 @@ def _fill(
         columns=prepared.columns,
         form=prepared.form,
     )
-    write_card(card, PreparedSplit(folder).card)

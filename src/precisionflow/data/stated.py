@@ -142,6 +142,6 @@ def _said(row: int, *, of_words: bool) -> str:
 
 def _numbers(table: pa.Table, name: str, place: Place) -> Numbers:
     """A column without empty cells."""
-    for row in np.flatnonzero(missing_in(table[name], place)):
+    for row in np.flatnonzero(missing_in(table[name], name, place)):
         place.refuse(int(row), name, "is empty; give a number")
     return numbers_of(table[name], name, place)

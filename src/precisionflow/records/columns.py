@@ -37,6 +37,8 @@ class Form(Card):
     names: tuple[str, ...] = ()
     """Of the columns, where no line of the file has them."""
     missing: tuple[str, ...] = ()
+    missing_in: dict[str, tuple[str, ...]] = {}
+    """Of one column."""
     compressed: bool = False
     """By gzip."""
 

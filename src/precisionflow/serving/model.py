@@ -64,9 +64,14 @@ class ServedModel:
         from precisionflow.data.readers.table_file import check_columns
 
         known = self.predictor.data_card.form
-        missing = {*(known.missing if known else ()), *(form.missing if form else ())}
+        forms = [each for each in (known, form) if each is not None]
+        missing = {word for each in forms for word in each.missing}
+        missing_in = {
+            column.name: tuple(word for each in forms for word in each.missing_in.get(column.name, ()))
+            for column in self.inputs
+        }
         marks = marks_of(form) if form else POINT
-        place = Place(origin, marks=marks, missing=tuple(sorted(missing)))
+        place = Place(origin, marks=marks, missing=tuple(sorted(missing)), missing_in=missing_in)
         every, names = self.predictor.data_card.inputs, {column.name: None for column in self.inputs}
         check_columns(list(names), there=rows.column_names, origin=origin)
         stands = pa.array(np.full(rows.num_rows, STANDS))

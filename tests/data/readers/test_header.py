@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from precisionflow.config.tables import FileForm
-from precisionflow.data.describe import describe_file
+from precisionflow.data.description.file import describe_file
 from precisionflow.data.readers.table_file import TableInFile
 
 NUMBERS = np.random.default_rng(0).normal(50, 20, (40, 2)).round(2)

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
@@ -39,10 +39,16 @@ class Place:
     """In numbers of text; none: nothing tells, so that what may be two numbers is refused."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, beside empty ones."""
+    missing_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those of one column."""
     words: str = "the model takes a number there"
     """What to do about a column of words; {column} is what to say of it."""
     with_points: set[str] = field(default_factory=set, compare=False)
     """Columns of which a number so far has a point before decimals, for what reads on; grows."""
+
+    def missing_of(self, name: str) -> tuple[str, ...]:
+        """Cells of a column that say that a value is missing."""
+        return (*self.missing, *self.missing_in.get(name, ()))
 
     def remedy(self, name: str, said: str) -> str:
         """What to do about a column of words."""
@@ -60,7 +66,7 @@ Values = Float[np.ndarray, "rows"]
 Mask = Bool[np.ndarray, "rows"]
 
 
-def texts_of(column: Column, place: Place) -> Column:
+def texts_of(column: Column, name: str, place: Place) -> Column:
     """The cells as texts without blanks around them, null where one is missing; whole numbers without a point."""
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -69,7 +75,7 @@ def texts_of(column: Column, place: Place) -> Column:
     if pa.types.is_floating(kind):
         column = pa.array([_plain(cell) for cell in column.to_pylist()], pa.string())
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    absent = pc.is_in(texts, value_set=pa.array(["", *place.missing], pa.string()))
+    absent = pc.is_in(texts, value_set=pa.array(["", *place.missing_of(name)], pa.string()))
     return pc.if_else(absent, pa.scalar(None, pa.string()), texts)
 
 
@@ -82,12 +88,12 @@ def classes_of(column: Column, name: str, place: Place) -> list[str]:
 
     ValueError for NaN, and for a column of other things than words and numbers.
     """
-    absent = missing_in(column, place) if pa.types.is_floating(column.type) else None
+    absent = missing_in(column, name, place) if pa.types.is_floating(column.type) else None
     if absent is not None:
         for row in np.flatnonzero(_array(pc.fill_null(pc.is_nan(column), False)) & ~absent):
             place.refuse(int(row), name, f"{column[int(row)]} is no class; replace it or remove its row")
     try:
-        texts = texts_of(column, place)
+        texts = texts_of(column, name, place)
     except pa.ArrowException:
         raise ValueError(
             f"{place.origin}: column {name!r} holds {column.type}; should hold a word or a number in each row"
@@ -95,13 +101,13 @@ def classes_of(column: Column, name: str, place: Place) -> list[str]:
     return ["" if text is None else text for text in texts.to_pylist()]
 
 
-def missing_in(column: Column, place: Place) -> Mask:
+def missing_in(column: Column, name: str, place: Place) -> Mask:
     """True where a cell is empty, or one of the words for a missing value."""
     kind = column.type
     if any(is_kind(kind) for is_kind in _TEXTS) or pa.types.is_dictionary(kind):
-        return is_null(texts_of(column, place))
+        return is_null(texts_of(column, name, place))
     absent = pc.is_null(column)
-    if pa.types.is_floating(kind) and "nan" in {word.casefold() for word in place.missing}:
+    if pa.types.is_floating(kind) and "nan" in {word.casefold() for word in place.missing_of(name)}:
         absent = pc.or_(absent, pc.fill_null(pc.is_nan(column), True))
     return _array(absent)
 
@@ -114,7 +120,7 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
     """
     kind = column.type
     if any(is_kind(kind) for is_kind in _TEXTS):
-        texts = texts_of(column, place)
+        texts = texts_of(column, name, place)
         if place.marks is None:
             _refuse_either(texts, name, place)
         try:
@@ -130,7 +136,7 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
             f"{place.remedy(name, _said_of(kind))}"
         )
     found = _array(values).astype(np.float64, copy=True)
-    absent = missing_in(column, place)
+    absent = missing_in(column, name, place)
     found[absent] = np.nan
     written = column if texts is None else texts
     for row in np.flatnonzero(~np.isfinite(found) & ~absent):
@@ -168,7 +174,7 @@ def _refuse_either(texts: Column, name: str, place: Place) -> None:
 
 def booleans_of(column: Column, name: str, place: Place) -> Values:
     """0 and 1, NaN where a cell is missing; ValueError for a cell that is no truth value."""
-    texts = pc.utf8_lower(texts_of(column, place))
+    texts = pc.utf8_lower(texts_of(column, name, place))
     true, false = (pc.is_in(texts, value_set=pa.array(words)) for words in (TRUE, FALSE))
     bad = ~_array(pc.or_(pc.or_(true, false), pc.is_null(texts)))
     for row in np.flatnonzero(bad):
@@ -192,7 +198,7 @@ def dates_of(column: Column, name: str, place: Place, *, written: str | None) ->
         moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         counted = moments.cast(pa.int64()).to_numpy(zero_copy_only=False).astype(np.float64)
         return counted / _DAY
-    texts = texts_of(column, place)
+    texts = texts_of(column, name, place)
     coded = texts.dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
     known: list[float] = []

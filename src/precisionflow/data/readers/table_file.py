@@ -64,6 +64,7 @@ class TableInFile:
         if not names:
             raise ValueError(f"{path}: has no column; give it one, with a name")
         _refuse_twice(path, form, names)
+        check_columns(list(form.missing_in), there=names, origin=str(path))
         return cls(path, form, names, notes)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -41,7 +41,13 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
         _refuse_names(path, stated)
         marks = stated_marks(stated)
         decimal = marks.decimal if stated.decimal or stated.thousands else None
-        return Form(kind="parquet", missing=stated.missing, decimal=decimal, thousands=marks.thousands), ()
+        return Form(
+            kind="parquet",
+            missing=stated.missing,
+            missing_in=stated.missing_in,
+            decimal=decimal,
+            thousands=marks.thousands,
+        ), ()
     if suffix in (".jsonl", ".ndjson"):
         _refuse_names(path, stated)
     begun, compressed = beginning(path)
@@ -53,6 +59,7 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
         encoding=encoding,
         skip_lines=stated.skip_lines,
         missing=stated.missing,
+        missing_in=stated.missing_in,
         compressed=compressed,
         decimal=marks.decimal,
         thousands=marks.thousands,

@@ -133,7 +133,7 @@ def blocks_of(file: TableInFile, names: Sequence[str], *, start: int = 0) -> Ite
 def place_of(file: TableInFile, *, words: str = Place.words) -> Place:
     """The place of all rows of a file; that of some of them has another `first`."""
     form = file.form
-    return Place(str(file.path), 0, marks_of(form), form.missing, words)
+    return Place(str(file.path), 0, marks_of(form), form.missing, form.missing_in, words)
 
 
 def rule_of(source: TableFile, name: str) -> Missing:
@@ -169,7 +169,7 @@ def _look(
     for first, place, batch in blocks_of(file, needed, start=start):
         gone = np.zeros(batch.num_rows, dtype=bool)
         for name in needed:
-            absent = missing_in(batch[name], place)
+            absent = missing_in(batch[name], name, place)
             if not absent.any():
                 continue
             if rule_of(source, name) == "refuse":
@@ -184,7 +184,7 @@ def _look(
                 time = time or source.columns.get(name) or _time_column(batch[name], name, place)
                 keys.append(_times(batch[name], name, time, place)[inside])
             else:
-                keys.append(np.array(texts_of(batch[name], place).to_pylist(), dtype=object)[inside])
+                keys.append(np.array(texts_of(batch[name], name, place).to_pylist(), dtype=object)[inside])
         weights += [_weights(batch[name], name, place)[inside] for name in source.weight_columns]
         rows += batch.num_rows
     if not rows:
