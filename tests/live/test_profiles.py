@@ -77,33 +77,32 @@ def users(
         pytest.skip(f"Kubeflow Pipelines in {connection.namespace} tells no users apart (MULTIUSER)")
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl renders what a profile needs, and there is none on the path")
-    made: list[User] = []
+    namespaces = [f"{who}-{uuid.uuid4().hex[:6]}" for who in ("ann", "ben")]
     service = {"service": "ml-pipeline", "namespace": connection.namespace, "port_name": "http"}
+    kfp_roles = f"{RBAC}/namespaces/{connection.namespace}"
     with forwarded(connection, **service) as address:
+        made: list[User] = []
         try:
-            for who in ("ann", "ben"):
-                folder = tmp_path_factory.mktemp(who)
-                made.append(profile(who, f"http://{address}", connection, folder))
+            for namespace in namespaces:
+                folder = tmp_path_factory.mktemp(namespace)
                 (folder / "images.json").write_text(images_file.read_text())
+                made.append(profile(namespace, f"http://{address}", connection, folder))
             yield made[0], made[1]
         finally:
             for user in made:
                 forget(user)
-                rest.delete(connection.api, f"{CORE}/namespaces/{user.namespace}")
-                binding = f"precisionflow-runs-{user.namespace}"
-                rest.delete(connection.api, f"{RBAC}/clusterrolebindings/{binding}")
-                rest.delete(
-                    connection.api, f"{RBAC}/namespaces/{connection.namespace}/rolebindings/{user.name}"
-                )
-            rest.delete(connection.api, f"{RBAC}/namespaces/{connection.namespace}/roles/{STORE_ROLE}")
+            for namespace in namespaces:
+                rest.delete(connection.api, f"{CORE}/namespaces/{namespace}")
+                rest.delete(connection.api, f"{RBAC}/clusterrolebindings/precisionflow-runs-{namespace}")
+                rest.delete(connection.api, f"{kfp_roles}/rolebindings/{namespace}")
+            rest.delete(connection.api, f"{kfp_roles}/roles/{STORE_ROLE}")
 
 
 STORE_ROLE = f"precisionflow-test-store-{uuid.uuid4().hex[:6]}"
 
 
-def profile(who: str, host: str, connection: Connection, folder: Path) -> User:
+def profile(name: str, host: str, connection: Connection, folder: Path) -> User:
     """A namespace with a user in it who may do what the doctor asks for, and whose runs may do what KFP's may."""
-    name = f"{who}-{uuid.uuid4().hex[:6]}"
     rest.post(
         connection.api,
         f"{CORE}/namespaces",

@@ -2,9 +2,11 @@
 
 import pytest
 import yaml
+from kubernetes.client import ApiException
 
 from precisionflow.cluster.access.artifact_store import ArtifactStore, Login, Service, service_of
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.names import STORES
 from precisionflow.cluster.access.port_forward import _target
 from tests.invented_cluster import Table
 from tests.invented_store import RELEASES, recorded
@@ -34,6 +36,13 @@ def test_runs_in_a_profile_use_the_store_of_kubeflow(table: Table) -> None:
     service = service_of(ArtifactStore.of({}), table.connection())
     assert service == Service("seaweedfs", "kubeflow", 9000, "http-s3-compat")
     assert service.address == "seaweedfs.kubeflow:9000"
+    refused = (403, {"message": "no"})
+    for name in STORES:
+        table.answers["GET", f"/api/v1/namespaces/here/services/{name}"] = refused
+    assert service_of(ArtifactStore.of({}), table.connection()) == service, "the profile's own are not needed"
+    table.answers["GET", "/api/v1/namespaces/kubeflow/services/seaweedfs"] = refused
+    with pytest.raises(ApiException):
+        service_of(ArtifactStore.of({}), table.connection())
 
 
 def test_a_port_without_ready_pod_is_told(table: Table) -> None:

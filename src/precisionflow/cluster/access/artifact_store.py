@@ -10,7 +10,7 @@ import yaml
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.names import KFP_NAMESPACE, LAUNCHER, PIPELINE_ROOT, STORE_LOGIN, STORES
-from precisionflow.cluster.access.rest import Json, get
+from precisionflow.cluster.access.rest import Json, forbidden, get
 
 PORT = 9000
 """Port of KFP's own store, unless its service has another one for S3."""
@@ -129,15 +129,27 @@ def service_of(store: ArtifactStore, connection: Connection) -> Service | None:
     """The service that leads to a store; none for a store outside, or one that is not there.
 
     An endpoint `name.namespace` is that service. KFP's own store is `seaweedfs` since 2.16 and `minio-service` before,
-    in the namespace of runs or in that of KFP; 2.15 has both, for the same store.
+    in the namespace of runs or in that of KFP; 2.15 has both, for the same store. ApiException where it is in none that
+    the user may look at.
     """
+    from kubernetes.client import ApiException
+
     if store.endpoint is None and store.kind != "minio":
         return None
+    refusal: ApiException | None = None
     for name, namespace, port in _candidates(store, connection.namespace):
-        found = get(connection.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+        try:
+            found = get(connection.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+        except ApiException as error:
+            if not forbidden(error):
+                raise
+            refusal = error
+            continue
         if found is not None:
             chosen = _port(found["spec"].get("ports") or [], port)
             return Service(name, namespace, int(chosen.get("port", port)), chosen.get("name"))
+    if refusal is not None:
+        raise refusal
     return None
 
 
