@@ -17,6 +17,7 @@ from precisionflow.inference.variational import (
 )
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.exact import exact
+from precisionflow.inference.variational.factors.gaussian import GaussianFactor
 from precisionflow.inference.variational.updates import start, updated
 from tests.random_models import rises
 
@@ -133,3 +134,20 @@ def test_it_stops_by_the_change_of_the_free_energy():
 def test_steps_lie_above_0_and_at_most_at_1(step):
     with pytest.raises(ValueError, match=r"step: has to lie in \(0, 1\], given"):
         infer(chain(2), step=step)
+
+
+def test_work_grows_with_the_variables_of_a_model_and_not_with_their_square(monkeypatch):
+    """Factors that are looked at by building a chain, scheduling it and one iteration: as many of each variable."""
+    looked = []
+    variables = GaussianFactor.variables.fget
+    monkeypatch.setattr(GaussianFactor, "variables", property(lambda of: looked.append(1) or variables(of)))
+    counts = []
+    for length in (20, 200):
+        looked.clear()
+        model = Model()
+        state = model.latent(Gaussian.of(0.0, 1.0))
+        for _ in range(length):
+            state = model.latent(normal(state, 1.0))
+        infer(model, schedule=coloured, iterations=1)
+        counts.append(len(looked) / length)
+    assert counts[1] < 1.1 * counts[0]

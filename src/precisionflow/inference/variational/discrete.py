@@ -82,7 +82,9 @@ def by_junction_tree(tables: Sequence[Table]) -> Marginals:
     """
     sizes = _sizes(tables)
     tree = _tree(tables)
-    homes = {clique: [t for t in tables if _home(t, tree) is clique] for clique in tree}
+    homes: dict[Names, list[Table]] = {clique: [] for clique in tree}
+    for table in tables:
+        homes[_home(table, tree)].append(table)
     potentials = {clique: _product(own, clique, sizes) for clique, own in homes.items()}
     sent: dict[tuple[Names, Names], Table] = {}
     edges = [edge for root in _roots(tree) for edge in networkx.dfs_edges(tree, root)]

@@ -34,8 +34,14 @@ class Model:
     """A factor graph: variables in the order in which they were made, and a factor of each variable and datum."""
 
     def __init__(self) -> None:
-        self.variables: list[Variable] = []
         self.factors: list[Factor] = []
+        self._factors_of: dict[Variable, list[Factor]] = {}
+        self._names: set[str] = set()
+
+    @property
+    def variables(self) -> list[Variable]:
+        """In the order in which they were made."""
+        return [*self._factors_of]
 
     def latent(
         self,
@@ -53,7 +59,7 @@ class Model:
         them apart. ValueError for an improper prior or start.
         """
         prediction = _prediction(given, which)
-        name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
+        name = self._name(name, f"{type(prediction).__name__} {len(self._factors_of)}")
         self._require_known(given, which, name)
         if not all(map(is_count, plates)):
             raise ValueError(f"{name}: plates {plates} have to be whole numbers, 1 or more each")
@@ -63,8 +69,8 @@ class Model:
         if start is not None:
             _require_start(start, prediction, plates, name)
         variable = Variable(name, plates, start or prediction)
-        self.variables.append(variable)
-        self.factors.append(_factor(variable, given, which))
+        self._factors_of[variable] = []
+        self._add(_factor(variable, given, which))
         return variable
 
     def observe(
@@ -80,9 +86,9 @@ class Model:
         given = of_family(given) if isinstance(given, Gaussian | GaussianVector) else given
         match given:
             case Normal():
-                self.factors.append(_data(given, values, which, name))
+                self._add(_data(given, values, which, name))
             case Conditional() if which is None:
-                self.factors.append(counted(array(values, name), given, name))
+                self._add(counted(array(values, name), given, name))
             case _:
                 raise ValueError(
                     f"{name}: these data have no conjugate update; normal(...) or categorical(...) predicts data, "
@@ -91,7 +97,13 @@ class Model:
 
     def factors_of(self, variable: Variable) -> list[Factor]:
         """Those that the variable is in."""
-        return [factor for factor in self.factors if variable in factor.variables]
+        return self._factors_of[variable]
+
+    def _add(self, factor: Factor) -> None:
+        self.factors.append(factor)
+        self._names.add(factor.name)
+        for variable in dict.fromkeys(factor.variables):
+            self._factors_of[variable].append(factor)
 
     def _require_known(self, given: Predicts, which: Variable | None, name: str) -> None:
         """ValueError for a variable of another model."""
@@ -103,14 +115,14 @@ class Model:
             case _:
                 parents = ()
         for variable in (*parents, which):
-            if isinstance(variable, Variable) and variable not in self.variables:
+            if isinstance(variable, Variable) and variable not in self._factors_of:
                 raise ValueError(
                     f"{name}: is predicted by {variable.name} of another model; make it in this one"
                 )
 
     def _name(self, given: str | None, usual: str) -> str:
         name = given or usual
-        if name in {factor.name for factor in self.factors}:
+        if name in self._names:
             raise ValueError(f"name: {name!r} stands in the model already; take another")
         return name
 

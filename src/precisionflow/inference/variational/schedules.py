@@ -1,5 +1,6 @@
 """Schedules of updates: one variable after the other, or in parallel all of a colour."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from precisionflow.inference.variational.factors import Variable
@@ -21,14 +22,14 @@ def coloured(model: Model) -> Classes:
     Given all others such variables are independent, so that updating them at once is updating them in turn.
     """
     classes: list[list[Variable]] = []
-    near = neighbours(model)
+    near, colours = neighbours(model), dict[Variable, int]()
     for variable in model.variables:
-        free = (together for together in classes if not near[variable].intersection(together))
-        together = next(free, None)
-        if together is None:
-            classes.append([variable])
-        else:
-            together.append(variable)
+        taken = {colours[other] for other in near[variable] if other in colours}
+        colour = next(colour for colour in itertools.count() if colour not in taken)
+        colours[variable] = colour
+        if colour == len(classes):
+            classes.append([])
+        classes[colour].append(variable)
     return classes
 
 
@@ -49,11 +50,12 @@ def require_schedule(model: Model, classes: Classes) -> None:
     scheduled = [variable for together in classes for variable in together]
     if len(scheduled) != len(set(scheduled)) or set(scheduled) != set(model.variables):
         raise ValueError("schedule: has to have every variable of the model once")
-    near = neighbours(model)
-    for together in classes:
-        for variable in together:
-            if beside := near[variable].intersection(together):
+    at = {variable: place for place, together in enumerate(classes) for variable in together}
+    order = {variable: place for place, variable in enumerate(model.variables)}
+    for factor in model.factors:
+        for one, other in itertools.combinations(sorted(set(factor.variables), key=order.__getitem__), 2):
+            if at[one] == at[other]:
                 raise ValueError(
-                    f"schedule: {variable.name} and {next(iter(beside)).name} share a factor and are updated at once, "
+                    f"schedule: {one.name} and {other.name} share a factor and are updated at once, "
                     "so that the free energy may rise; take coloured or sequential"
                 )
