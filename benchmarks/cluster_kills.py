@@ -90,10 +90,9 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
     """An answer of servers that may be away for a while; their last refusal after `LONGEST`."""
     import kfp_server_api
     from kubernetes.client import ApiException
-    from mlflow.exceptions import MlflowException
     from urllib3.exceptions import HTTPError
 
-    away = (ApiException, kfp_server_api.ApiException, MlflowException, HTTPError, OSError, ClusterError)
+    away = (ApiException, kfp_server_api.ApiException, HTTPError, OSError, ClusterError)
     end = time.monotonic() + LONGEST
     while True:
         try:
@@ -255,17 +254,21 @@ def broken(
 
 
 def tracked_cells(desk: Desk, name: str) -> int:
-    """Cells of an experiment that MLflow has whole, inside a run that is finished."""
+    """Cells of an experiment that MLflow has whole, inside a run that is finished; ClusterError where it is away."""
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     key = parent_key(parse((desk.folder / f"{name}.yaml").read_text()))
     with forwarded(desk.connection, service="mlflow", namespace=MLFLOW, port_name="http") as address:
         client = MlflowClient(f"http://{address}")
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        for parent in client.search_runs(experiments, f"tags.`{KEY}` = '{key}'"):
-            cells = cells_inside(client, parent).values()
-            if parent.info.status == "FINISHED":
-                return sum(cell.info.status == "FINISHED" and ROWS in cell.data.tags for cell in cells)
+        try:
+            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+            for parent in client.search_runs(experiments, f"tags.`{KEY}` = '{key}'"):
+                cells = cells_inside(client, parent).values()
+                if parent.info.status == "FINISHED":
+                    return sum(cell.info.status == "FINISHED" and ROWS in cell.data.tags for cell in cells)
+        except MlflowException as error:
+            raise ClusterError(f"asking MLflow: {error}") from None
     return 0
 
 

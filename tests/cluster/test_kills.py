@@ -61,8 +61,7 @@ def test_a_kill_that_finds_nothing_is_not_one_and_a_failed_run_is_submitted_agai
     hit = threading.Event()
 
     def submit(_desk: Any, _file: str, run: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", f"print('run {run} (id)')"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(["echo", f"run {run} (id)"], stdout=subprocess.PIPE, text=True)
 
     def ended(_desk: Any, run: str) -> bool:
         assert hit.wait(5)
