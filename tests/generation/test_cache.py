@@ -57,10 +57,9 @@ EVERY = [
         for potential, prior in product(members("potential"), PRIORS)
     ),
     *(Attention(prior=prior, value=value) for prior, value in product(PRIORS, members("value")[1:])),
-    *(
-        Attention(prior=prior, edges=Independent(), value=value)
-        for prior, value in product(PRIORS, members("value")[:2])
-    ),
+    *(Attention(prior=prior, edges=Independent()) for prior in PRIORS),
+    *(Attention(potential=kind(), edges=Independent()) for kind in Independent.potentials[1:]),
+    Attention(value=Multihop(), edges=Independent()),
     *(Attention(potential=potential, **EXPANDING) for potential in members("potential")),
     Attention(value=Multihop(), **EXPANDING),
 ]

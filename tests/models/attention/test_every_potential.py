@@ -11,6 +11,7 @@ from precisionflow.config import attention as config
 from precisionflow.config.optimiser import Groups
 from precisionflow.models.attention.attention import Attention, attention
 from precisionflow.models.attention.log_prior import EVERY_EDGE
+from precisionflow.models.attention.lowerings.head_by_head import made as side_made
 from precisionflow.models.attention.potentials.gaussian_separable import GaussianSeparable
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.groups import parameter_groups
@@ -91,6 +92,20 @@ def test_gradients_of_every_parameter_are_those_of_the_naive_form(described, pri
     for name, mine, theirs in zip(names, found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-7, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}")
         assert theirs.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("kind", list(FORMS), ids=lambda of: of.kind)
+def test_independent_edges_go_with_the_log_potentials_that_leave_out_no_constant_of_a_query(kind):
+    """What a head leaves out of all alike is its prior odds."""
+    described = config.Attention(potential=kind)
+    module, x = made(described, config.Full()).double(), torch.randn(1, 5, HEADS * WIDTH).double()
+    queries, keys = (side_made(side) for side in module.potential(x, sites(x)))
+    found = module.potential.lowering.log_potentials(queries, keys)
+    inner = module.potential.queries_keys
+    given = Given(module.potential, inner(x, sites(x), "query"), inner(x, sites(x), "key"), x, x)
+    left_out = FORMS[kind](given) - found
+    whole = bool((left_out - left_out[..., :1, :1]).abs().max() < 1e-9)
+    assert whole == isinstance(kind, config.Independent.potentials)
 
 
 def test_padding_and_the_last_tokens_alone(described, prior):

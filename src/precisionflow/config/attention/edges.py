@@ -4,7 +4,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from precisionflow.config.attention.potentials import DotProduct
+from precisionflow.config.attention.potentials import (
+    DotProduct,
+    DotProductKeyBias,
+    GaussianMixture,
+    GaussianPerKey,
+    LaplaceByChannel,
+    LaplaceElliptical,
+    StudentTIsotropic,
+)
 from precisionflow.config.attention.priors import FARTHEST, Geometric
 from precisionflow.config.base import NUMBER, Config
 
@@ -22,7 +30,15 @@ class OneOfKeys(Config):
 class Independent(Config):
     """Every edge exists or not by itself: probabilities of their own (sigmoid)."""
 
-    potentials: ClassVar[tuple[type[Config], ...]] = (DotProduct,)
+    potentials: ClassVar[tuple[type[Config], ...]] = (
+        DotProduct,
+        DotProductKeyBias,
+        GaussianPerKey,
+        GaussianMixture,
+        StudentTIsotropic,
+        LaplaceByChannel,
+        LaplaceElliptical,
+    )
     """Those that leave out no constant of a query: it decides how many edges there are."""
     priors: ClassVar[tuple[type[Config], ...]] = (Config,)
     kind: Literal["independent"] = "independent"

@@ -8,7 +8,7 @@ from precisionflow.config.base import NUMBER, Config, Flag
 
 InitialPrecision = Annotated[float, Field(ge=1e-6, le=1e6), NUMBER]
 """Well inside the limits that precisions stay within, e^-20 to e^20: beyond them one cannot learn."""
-Temperature = Annotated[float, Field(ge=1e-3, le=1e3), NUMBER]
+Temperature = Annotated[float, Field(ge=1e-6, le=1e6), NUMBER]
 """Beyond, edges are certain or all alike, and neither they nor the temperature can learn."""
 
 
