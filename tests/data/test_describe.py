@@ -633,7 +633,7 @@ def test_a_table_with_a_fault_is_not_described_as_a_text(line: Line, tmp_path, n
     [
         (["it was {n} good\tyes", "it was not {n}\tno"], "sequence_classification"),
         (["oak\tlong", "elm\tshort", "oak\tshort"], "classification"),
-        (["oak;long", "elm;short", "oak;short"], "classification"),
+        (["oak|long", "elm|short", "oak|short"], "classification"),
         (
             ["{n} said so, and more of it", "{n} did not, as the {n} of all the {n} that were there say"],
             "next_token",
@@ -642,9 +642,10 @@ def test_a_table_with_a_fault_is_not_described_as_a_text(line: Line, tmp_path, n
 )
 def test_a_txt_of_words_is_a_table_where_its_columns_are_no_prose(tmp_path, rows, kind) -> None:
     lines = [row.format(n=f"w{n}") for n in range(40) for row in rows]
-    (tmp_path / "t.txt").write_text(
-        "\n".join([*(["first\tlast"] if "\t" in rows[0] else ["first;last"])[: kind != "next_token"], *lines])
+    header = (
+        rows[0].replace("{n}", "w").replace("oak", "tree").replace("long", "size").replace("yes", "label")
     )
+    (tmp_path / "t.txt").write_text("\n".join([header, *lines]))
     found = describe_file(tmp_path / "t.txt")
     assert found.task is not None
     assert found.task["kind"] == kind
@@ -662,6 +663,101 @@ def test_texts_with_commas_and_numbers_are_texts(tmp_path, name) -> None:
     found = describe_file(tmp_path / name)
     assert found.task is not None
     assert found.task["kind"] == "next_token"
+
+
+ODD_CELLS = {
+    "one label written in several ways": (
+        cycled("Yes", "yes", " YES ", "no"),
+        "has levels that differ in case or blanks alone ('YES', 'Yes', 'yes'); write them alike where they are one: as "
+        "a target each is a class",
+    ),
+    "levels written in several ways": (
+        cycled("New York", "new  york", "Rome"),
+        "has levels that differ in case or blanks alone ('New York', 'new  york'); write them alike where they are one",
+    ),
+    "dates of several forms": (
+        cycled("2020-01-02", "03.04.2021", "5/6/2022"),
+        "is left out: it holds dates in several forms, such as '2020-01-02' and '03.04.2021'; write them in one",
+    ),
+    "a sum below the dates": (
+        [*(f"{n % 28 + 1}-Jan-2{n % 5}" for n in range(ROWS - 1)), "Total"],
+        "is left out: it holds dates, such as '1-Jan-20', and 'Total' in 1 of the rows; replace it, remove these, or "
+        "name it in form.missing where it says that a value is missing",
+    ),
+    "numbers behind blanks": (
+        [f' "{n % 50}.5"' for n in range(ROWS)],
+        "is left out: it holds numbers in quotation marks that are part of the cell; take the blanks before them away",
+    ),
+    "texts behind blanks": (
+        [f' "{note}"' for note in FRAME["note"]],
+        f'holds "{FRAME["note"][0][:39]}...: take blanks before quotation marks away, or state form.quotes: double',
+    ),
+}  # fmt: skip
+"""Case -> (cells, what is told of them)."""
+
+
+@pytest.mark.parametrize("case", ODD_CELLS)
+def test_cells_that_are_read_as_they_are_not_meant_are_told(tmp_path, case) -> None:
+    cells, told = ODD_CELLS[case]
+    rows = "".join(f"{cell};{n * n % 97}.5\n" for n, cell in enumerate(cells))
+    (tmp_path / "t.csv").write_text(f"odd;y\n{rows}")
+    assert f"column 'odd' {told}" in describe_file(tmp_path / "t.csv").problems
+
+
+def test_classes_that_differ_in_case_alone_are_told_by_prepare(tmp_path) -> None:
+    for texts in (True, False):
+        table = FRAME[["note" if texts else "width"]].assign(label=cycled("Yes", "yes", "no"))
+        table.to_csv(tmp_path / "t.csv", index=False)
+        found = describe_file(tmp_path / "t.csv")
+        assert found.task is not None
+        lines: list[str] = []
+        prepare([resolved(found.task)], out=tmp_path / "out", report=lines.append)
+        assert lines[0].startswith(
+            f"{tmp_path / 't.csv'}: column 'label' has levels that differ in case or blanks alone"
+        )
+
+
+@pytest.mark.parametrize(
+    ("cells", "format"), [("{}-Jan-2020", "%d-%b-%Y"), ("2020-{}", "%Y-%m"), ("2020.12.{}", "%Y.%m.%d")]
+)
+def test_dates_as_spreadsheets_write_them_are_dates(tmp_path, cells, format) -> None:
+    FRAME[["y"]].assign(t=[cells.format(f"{n % 12 + 1:02d}") for n in range(ROWS)])[["t", "y"]].to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["columns"] == {"t": {"kind": "date", "format": format}}
+    assert "2020-" in found.columns[0].holds
+
+
+def test_numbers_of_customers_are_no_feature(tmp_path) -> None:
+    FRAME[["width", "y"]].assign(**{"Kunden-Nr.": range(1000, 1000 + 7 * ROWS, 7)})[
+        ["Kunden-Nr.", "width", "y"]
+    ].to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["features"] == ["width"]
+    assert "is called an identifier" in found.problems[0]
+
+
+def test_a_row_of_units_below_the_names_is_told(line: Line, tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("time;speed;load\ns;km/h;\n" + "".join(f"{n / 10};{n}.5;{n % 7}\n" for n in range(ROWS)))
+    remedy = """remove it, or state what follows it, --form 'skip_lines=2' --form 'names=["time", "speed", "load"]'"""
+    said = line.fails("describe", path)
+    told = f"{path}: line 2 ('s,km/h,') seems to hold units, as lower lines have numbers there; "
+    assert said == told + remedy
+    path.write_text("time;speed;load\n1;;\n" + "".join(f"{n / 10};{n}.5;{n % 7}\n" for n in range(ROWS)))
+    assert line("describe", path).code == 0
+
+
+def test_a_txt_of_quoted_cells_between_tabs_is_no_text(line: Line, tmp_path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(
+        "name\tremark\tmark\n" + "".join(f'P{n}\t"two\nlines"\t{n % 4}\n' for n in range(ROWS)),
+        encoding="utf-16",
+    )
+    assert "state --form 'quotes=double' where cells stand in quotation marks" in line.fails("describe", path)
 
 
 def sentences(*given: list[tuple[str, str, str]]) -> str:
@@ -692,7 +788,11 @@ def test_tagged_sentences_are_described_with_the_block_that_prepare_takes(line: 
     assert "166 words, 2 tags in xpos" in xpos
     (tmp_path / "x.conllu").write_text(sentences(*[[("a", "_", "X"), ("b", "_", "Y")]] * 30))
     assert block(line("describe", tmp_path / "x.conllu").out)["column"] == "xpos"
-    assert "the longest sentence has 2 words" in line("describe", tmp_path / "x.conllu").out
+    out = line("describe", tmp_path / "x.conllu").out
+    assert "the longest sentence has 2 words" in out
+    assert (
+        "x.conllu: 3 of 3 test sentences stand in the training part too; remove those that are copies" in out
+    )
     assert line.fails("describe", tmp_path / "x.conllu", "--target", "upos").endswith(
         "x.conllu: no word has a tag in upos; write one, a `_` says nothing"
     )

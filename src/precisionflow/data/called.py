@@ -12,6 +12,9 @@ _NUMBERING = re.compile(
     re.IGNORECASE,
 )
 _IDENTIFIER = re.compile(r"(?i:(.*[ _.-])?(ids?|uuid|guid))|.*[a-z](Id|ID)")
+_NUMBER = re.compile(
+    r"(.*[ _.-])?(nr|no|num|number|nummer|numero|numéro)\.?|.*(nummer|number)", re.IGNORECASE
+)
 _CUT = re.compile(
     r"(.*[ _.-])?(splits?|folds?|partition|subset)|(is|in)[ _.-](train|training|test|valid)", re.IGNORECASE
 )
@@ -36,6 +39,11 @@ def is_called_numbering(name: str) -> bool:
 def is_called_identifier(name: str) -> bool:
     """Whether a column that names a row, or what some rows belong to, may be called so."""
     return _IDENTIFIER.fullmatch(name.strip()) is not None
+
+
+def is_called_number(name: str) -> bool:
+    """Whether a column that numbers what the rows are about may be called so, where every row has another one."""
+    return _NUMBER.fullmatch(name.strip()) is not None
 
 
 def is_called_ordered(name: str) -> bool:

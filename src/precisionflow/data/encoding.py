@@ -28,7 +28,7 @@ from precisionflow.data.readers.cells import (
     numbers_of,
     texts_of,
 )
-from precisionflow.data.readers.mistakes import SAYS_MISSING, shortened
+from precisionflow.data.readers.mistakes import SAYS_MISSING, alike, shortened
 from precisionflow.records.columns import (
     BooleanInput,
     DateInput,
@@ -269,6 +269,8 @@ def _fitted(
 
 
 def _suspect(where: str, levels: Sequence[str]) -> Iterator[str]:
+    if several := alike(levels):
+        yield f"{where} {several}"
     for level in levels:
         if SAYS_MISSING.fullmatch(level):
             yield (

@@ -13,7 +13,7 @@ from precisionflow.results.layout import Part
 
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 """Of the mixing function of SplitMix64 (Steele, Lea and Flood 2014)."""
-_REMEDY = (
+OF_TABLES = (
     "remove rows that stand there twice, or keep those of a table of yours that belong together in one part, "
     "task.source.split: {kind: grouped, column: ...}"
 )
@@ -39,13 +39,13 @@ class Repeats:
         if part in self.hashes:
             self.hashes[part].append(_of_texts(texts))
 
-    def told(self, origin: str) -> tuple[str, ...]:
-        """What to say of test rows that training rows equal; nothing where there are none."""
+    def told(self, origin: str, *, called: str = "rows", remedy: str = OF_TABLES) -> tuple[str, ...]:
+        """What to say of test rows that training rows equal, and to do; nothing where there are none."""
         train, test = (np.array(held, dtype=np.uint64) for held in self.hashes.values())
         count = int(np.isin(test, train).sum())
         if not count:
             return ()
-        return (f"{origin}: {count} of {len(test)} test rows stand in the training part too; {_REMEDY}",)
+        return (f"{origin}: {count} of {len(test)} test {called} stand in the training part too; {remedy}",)
 
 
 def _of_numbers(values: Batch) -> UInt64[np.ndarray, "rows"]:

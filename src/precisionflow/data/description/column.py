@@ -11,7 +11,7 @@ from jaxtyping import Float
 from precisionflow.data.encoding import MOST_LEVELS
 from precisionflow.data.readers.cells import FALSE, TRUE, Place, dates_of, numbers_of
 from precisionflow.data.readers.mistakes import in_one_line
-from precisionflow.data.readers.moments import formats_of, moment_of
+from precisionflow.data.readers.moments import formats_of, is_time_of_day, moment_of
 
 SHORT = 40
 """Characters of the longest level."""
@@ -122,7 +122,7 @@ def levels_of(filled: Mapping[str, int]) -> str:
 
 def _days(days: Float[np.ndarray, "rows"], filled: Mapping[str, int], written: str | None) -> str:
     """Range of dates, or of times of a day."""
-    if written is not None and "%d" not in written:
+    if written is not None and is_time_of_day(written):
         first, last = (pick(filled, key=lambda cell: str(moment_of(cell, written))) for pick in (min, max))
         return f"{first} to {last}"
     low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))

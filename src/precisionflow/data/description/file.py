@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.config.tasks import Task
-from precisionflow.data.description.column import Described
 from precisionflow.data.description.described import Description
 from precisionflow.data.description.sentences import describe_sentences
 from precisionflow.data.description.table import describe_table
@@ -47,8 +46,8 @@ def describe_file(path: Path, *, target: str | None = None, form: FileForm | Non
 def _is_table(path: Path, target: str | None, form: FileForm | None) -> bool:
     """Whether a file is called a table, or is a `.txt` whose columns are no prose.
 
-    Those of prose stand between commas or semicolons, and hold neither numbers, truth values or dates nor levels, each
-    in two rows or more. ValueError for what seems to be a table: the reason why it cannot be read as one.
+    Those of prose stand between commas or semicolons, and hold no numbers, truth values or dates. ValueError for what
+    seems to be a table: the reason why it cannot be read as one.
     """
     suffix = table_suffix(path.name)
     if suffix not in SUFFIXES:
@@ -63,16 +62,26 @@ def _is_table(path: Path, target: str | None, form: FileForm | None) -> bool:
     except NoNamesError:
         raise
     except ValueError:
-        if table_remedy(path):
+        if table_remedy(path) or _is_quoted_table(path, form):
             raise
         return False
     of_prose = file.form.kind == "delimited" and file.form.delimiter in ",;"
-    return len(found.columns) > 1 and (not of_prose or any(map(_is_no_prose, found.columns)))
+    typed = any(column.kind in ("number", "boolean", "date") for column in found.columns)
+    return len(found.columns) > 1 and (typed or not of_prose)
 
 
-def _is_no_prose(column: Described) -> bool:
-    levels = column.kind == "category" and column.levels > 1 and not column.once
-    return levels or column.kind in ("number", "boolean", "date")
+def _is_quoted_table(path: Path, form: FileForm | None) -> bool:
+    """Whether a file is a table of several columns once its cells may stand in quotation marks."""
+    quoted = FileForm(quotes="double") if form is None else form.model_copy(update={"quotes": "double"})
+    try:
+        file = TableInFile.open(path, quoted)
+        return (
+            len(file.names) > 1
+            and file.form.delimiter == "\t"
+            and any(True for _ in file.batches(file.names))
+        )
+    except ValueError:
+        return False
 
 
 def _tried(found: Description) -> Description:

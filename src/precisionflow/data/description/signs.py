@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from precisionflow.config.tables import GivenSplit
 from precisionflow.data.called import (
     is_called_cut,
     is_called_identifier,
+    is_called_number,
     is_called_numbering,
     is_called_ordered,
     is_called_weights,
@@ -21,8 +23,11 @@ from precisionflow.data.called import (
 )
 from precisionflow.data.description.column import Described, is_read, levels_of, read_column
 from precisionflow.data.readers.cells import Place, texts_of
-from precisionflow.data.readers.mistakes import has_unit, is_signed
+from precisionflow.data.readers.mistakes import alike, has_unit, is_signed, shortened
+from precisionflow.data.readers.moments import formats_of, is_time_of_day, moment_of
 
+SOME = 200
+"""Distinct cells that say whether a column holds dates."""
 FEW = 10
 """Consecutive whole numbers that may stand in any order by chance; numbers that may be classes."""
 ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
@@ -43,7 +48,7 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
     found = read_column(name, cells, place, filled)
     for problem in _problems(found, filled):
         found = found.with_problem(problem)
-    if fault := _mixed(found, filled, place):
+    if fault := _mixed(found, filled, place) or _dates_of_forms(found, filled) or _quoted_numbers(filled):
         return replace(found, kind="text", holds=levels_of(filled)).faulty(fault)
     if index:
         return found.faulty("is the index of a pandas frame")
@@ -55,7 +60,7 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         )
     if len(filled) == 1 and len(cells) > 1:
         return found.faulty("is constant")
-    said = _by_name(found, set(filled))
+    said = _by_name(found, set(filled), rows=len(cells))
     return found if said is None else found.faulty(said)
 
 
@@ -68,10 +73,17 @@ def _problems(found: Described, filled: Mapping[str, int]) -> Iterator[str]:
         yield f"{held}; {_NAME_IT}"
     if len(found.formats) > 1:
         yield f"may be {' or '.join(map(str, found.formats))}: state its format"
+    several = alike(filled) if found.kind in ("category", "boolean") else None
+    if several:
+        yield several if found.kind == "category" else f"{several}: as a target each is a class"
+    words = found.kind in ("category", "text") and not _quoted_numbers(filled)
+    if words and sum(map(_is_quoted, filled)) > len(filled) / 2:
+        first = next(filter(_is_quoted, filled))
+        yield f"holds {shortened(first)}: take blanks before quotation marks away, or state form.quotes: double"
     for written in found.formats[:1]:
         if written is not None and "%y" in written:
             yield "has years of two digits, of which 69 to 99 are read as 1969 to 1999 and others as 20.."
-        if written in ("%H:%M", "%H:%M:%S"):
+        if is_time_of_day(written):
             yield "is read as a time of the day"
 
 
@@ -97,6 +109,36 @@ def _mixed(found: Described, filled: Mapping[str, int], place: Place) -> str | N
         return None
     called = "is mixed" if plain else "holds no plain number"
     return f"{called}: {found.no_number.removeprefix(f'{place.origin}: ')}"
+
+
+def _dates_of_forms(found: Described, filled: Mapping[str, int]) -> str | None:
+    """What is wrong with a column of which most cells are dates, and no format fits all; none of others."""
+    if found.kind not in ("category", "text"):
+        return None
+    some = [formats_of([cell]) for cell in islice(filled, SOME)]
+    counts = Counter(written for formats in some for written in formats)
+    if sum(map(bool, some)) < 0.9 * len(some):
+        return None
+    usual = max(counts, key=lambda written: counts[written])
+    first = next(cell for cell in filled if moment_of(cell, usual) is not None)
+    other = next(cell for cell in filled if moment_of(cell, usual) is None)
+    if formats_of([other]):
+        return f"holds dates in several forms, such as {first!r} and {other!r}; write them in one"
+    return (
+        f"holds dates, such as {first!r}, and {shortened(other)!r} in {filled[other]} of the rows; replace it, remove "
+        "these, or name it in form.missing where it says that a value is missing"
+    )
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
+
+
+def _quoted_numbers(filled: Mapping[str, int]) -> str | None:
+    """What is wrong with numbers in quotation marks that are read as characters; none of others."""
+    if not all(_is_quoted(cell) and ALMOST_A_NUMBER.fullmatch(cell[1:-1]) for cell in filled):
+        return None
+    return "holds numbers in quotation marks that are part of the cell; take the blanks before them away"
 
 
 def _numbering(found: Described) -> str | None:
@@ -135,7 +177,7 @@ def _each_once(found: Described) -> str:
     return f"holds each whole number of {found.holds} once"
 
 
-def _by_name(found: Described, levels: set[str]) -> str | None:
+def _by_name(found: Described, levels: set[str], *, rows: int) -> str | None:
     """Why a column that is called so, or whose levels are parts, tells nothing of a target; none of others."""
     given = GivenSplit(column=found.name)
     parts = (given.train, given.valid, given.test)
@@ -152,7 +194,8 @@ def _by_name(found: Described, levels: set[str]) -> str | None:
         return (
             f"is called as what cuts the rows; where it does, state task.source.split, such as {how}, {told}"
         )
-    if is_called_identifier(found.name):
+    every = found.levels == rows
+    if is_called_identifier(found.name) or (every and is_called_number(found.name)):
         return (
             "is called an identifier; state task.source.split, such as "
             f"{how}, where some rows belong together, {told}"

@@ -96,6 +96,29 @@ def refuse_row(path: Path, rows: Rows, *, marks: Marks, skipped: int) -> None:
     )
 
 
+def refuse_units(path: Path, rows: Rows, *, marks: Marks, skipped: int) -> None:
+    """ValueError where the row below the names holds units: words, in two of the columns of numbers or more."""
+    if len(rows) < 4 or len({len(cells) for _, cells in rows[: SHOWN + 2]}) > 1:
+        return
+    number, units = rows[1][0], [cell.strip() for cell in rows[1][1]]
+    columns = zip(*(cells for _, cells in rows[2 : SHOWN + 2]), strict=True)
+    numbers = [i for i, column in enumerate(columns) if _are_numbers(column, marks)]
+    words = [units[i] for i in numbers if units[i] and not SAYS_MISSING.fullmatch(units[i])]
+    if len(words) < 2 or any(map(marks.reads, words)):
+        return
+    shown = shortened(",".join(units))
+    line, names = number + skipped, _listed(rows[0][1])
+    raise ValueError(
+        f"{path}: line {line} ({shown!r}) seems to hold units, as lower lines have numbers there; remove it, or state "
+        f"what follows it, task.source.form: {{skip_lines: {line}, names: {names}}}"
+    )
+
+
+def _are_numbers(column: Iterable[str], marks: Marks) -> bool:
+    filled = [cell.strip() for cell in column if cell.strip() and not SAYS_MISSING.fullmatch(cell.strip())]
+    return bool(filled) and all(map(marks.reads, filled))
+
+
 def _count_on(header: Sequence[str], columns: Sequence[Sequence[str]], numbers: Sequence[int]) -> bool:
     """Whether the numbers of the first line are names: one more from each to the next, or years above other numbers."""
     written = [header[i] for i in numbers]

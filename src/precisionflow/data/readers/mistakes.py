@@ -1,7 +1,7 @@
 """Cells that look like numbers and are none: what is wrong with each, and what to write."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from precisionflow.data.readers.numerals import Marks
 
@@ -54,6 +54,18 @@ def remedy_of(cell: str, marks: Marks) -> str | None:
     """What to do about a cell that is no number with these marks; none where nothing is known."""
     mistakes = (*_of_marks(marks), *_MISTAKES)
     return next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
+
+
+def alike(levels: Iterable[str]) -> str | None:
+    """Levels that differ in case or in blanks alone, and what to do about them; none where none do."""
+    same: dict[str, list[str]] = {}
+    for level in levels:
+        same.setdefault(" ".join(level.casefold().split()), []).append(level)
+    some = next((sorted(group) for group in same.values() if len(group) > 1), None)
+    if some is None:
+        return None
+    listed = ", ".join(repr(shortened(level)) for level in some[:3])
+    return f"has levels that differ in case or blanks alone ({listed}); write them alike where they are one"
 
 
 def is_signed(cell: str) -> bool:

@@ -19,6 +19,12 @@ _FORMATS = (
     "%d.%m.%Y %H:%M:%S",
     "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S",
+    "%d.%m.%y %H:%M",
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%Y.%m.%d",
+    "%d-%b-%Y",
+    "%d-%b-%y",
     "%d %b %Y",
     "%b %d, %Y",
     "%d %B %Y",
@@ -28,6 +34,10 @@ _FORMATS = (
     "%m/%d/%y",
     "%d-%m-%y",
     "%y-%m-%d",
+    "%Y-%m",
+    "%m/%Y",
+    "%b %Y",
+    "%b-%y",
     "%H:%M",
     "%H:%M:%S",
     "%I:%M %p",
@@ -52,6 +62,11 @@ def moment_of(cell: str, written: str | None) -> datetime.datetime | None:
         return datetime.datetime.fromisoformat(cell.replace("/", "-"))
     except ValueError:
         return None
+
+
+def is_time_of_day(written: str | None) -> bool:
+    """Whether a format has no date."""
+    return written is not None and "%y" not in written.lower()
 
 
 def no_date(cell: str, written: str | None) -> str:

@@ -12,7 +12,7 @@ from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import GZIP, readable
 from precisionflow.data.readers.encodings import LOOKED_AT, beginning, encoding_of, other_kind, refuse_nul
-from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row
+from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row, refuse_units
 from precisionflow.data.readers.json_lines import texts_in
 from precisionflow.data.readers.numerals import (
     POINT,
@@ -164,6 +164,7 @@ def _delimited(
     cells = [cell for _, row in rows[1:] for cell in row]
     form, notes = _with_marks(path, cells, form.model_copy(update={"names": names}), stated)
     if not names:
+        refuse_units(path, rows, marks=marks_of(form) or POINT, skipped=skip)
         refuse_row(path, rows, marks=marks_of(form) or POINT, skipped=skip)
     return form, len(rows), notes
 

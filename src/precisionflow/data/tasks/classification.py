@@ -19,6 +19,7 @@ from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
 from precisionflow.data.sources.table_file import open_class_file
 from precisionflow.data.table import Columns, Table
+from precisionflow.data.tasks.labels import alike_labels
 from precisionflow.data.tasks.regression import check_near, fit_standardisation, numbered, rows_table
 from precisionflow.records.cards import Standardisation
 from precisionflow.results.layout import Part, PreparedSplit
@@ -82,6 +83,7 @@ def write_classes(
     repeats = _write(
         table, columns, folder, parts=parts, strange=strange, place=place, standardisation=standardisation
     )
+    several = alike_labels(classes, column=columns.target or "class", origin=table.origin)
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
@@ -90,7 +92,7 @@ def write_classes(
         classes=classes,
         columns=columns.inputs,
         form=table.form,
-        notes=(*table.notes, *columns.notes),
+        notes=(*table.notes, *several, *columns.notes),
         repeats=repeats.told(table.origin),
     )
 

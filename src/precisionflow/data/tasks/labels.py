@@ -1,8 +1,9 @@
 """Labels of texts and words: whether there is something to predict, and which ones are too rare to be learned."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from precisionflow.data.readers.mistakes import alike
 from precisionflow.results.layout import Part
 
 SHOWN = 5
@@ -31,6 +32,12 @@ def rare_labels(counts: Mapping[Part, Counter[str]], *, column: str, origin: str
         yield f"{origin}: column {column!r}: no training row has {_named(unseen)}; rows with it cannot be predicted"
     if once:
         yield f"{origin}: column {column!r}: one row has {_named(once)}; one row is too few to learn from"
+
+
+def alike_labels(labels: Iterable[str], *, column: str, origin: str) -> tuple[str, ...]:
+    """A note of labels that differ in case or blanks alone, each of which is one of its own."""
+    several = alike(labels)
+    return (f"{origin}: column {column!r} {several}",) if several else ()
 
 
 def _named(labels: list[str]) -> str:

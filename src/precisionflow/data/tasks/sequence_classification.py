@@ -18,6 +18,7 @@ from precisionflow.data.overlap import Overlap, Words
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.table_rows import OpenedFiles, open_files
+from precisionflow.data.tasks.labels import alike_labels
 from precisionflow.data.tokens import Bag, Tokeniser, fitted, restored
 from precisionflow.records.cards import Vocabulary
 from precisionflow.records.schemas import SEQUENCES
@@ -86,6 +87,7 @@ def write_sequences(
         form=opened.main.form,
         notes=(
             *opened.notes,
+            *alike_labels(labels.classes, column=task.source.target, origin=str(opened.main.path)),
             *_cut(opened, cut, task.context),
             *_left_out(opened, int((part_of < 0).sum())),
         ),

@@ -17,6 +17,7 @@ from precisionflow.data.cuts import some_groups
 from precisionflow.data.folds import VALIDATION, cut_files
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.conllu import Sentence, Skipped, read_sentences
+from precisionflow.data.repeats import Repeats
 from precisionflow.data.tasks.labels import check_labels, rare_labels
 from precisionflow.data.tokens import Bag, WordTokeniser, fitted_to_words, restored_words
 from precisionflow.records.cards import Vocabulary
@@ -127,9 +128,12 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
         {name: i for i, name in enumerate(names)} for names in (classes, *auxiliary.values())
     ]
     schema = TAGGED if auxiliary else without(TAGGED, AUXILIARY)
+    repeats = Repeats()
     with part_files(folder, schema) as append:
         for part in rows:
             for chunk in sequences.chunks(part):
+                for _, sentence in chunk:
+                    repeats.see_texts(part, sentence.words)
                 labels = [_indexed(sentence.labels, indices) for _, sentence in chunk]
                 columns = {
                     "row": [row for row, _ in chunk],
@@ -147,6 +151,7 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
         classes=classes,
         auxiliary=auxiliary,
         notes=(*told, *rare_labels(tags, column=task.column, origin=origin)),
+        repeats=repeats.told(origin, called=task.sequences, remedy="remove those that are copies"),
     )
 
 
