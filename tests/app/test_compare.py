@@ -3,12 +3,14 @@
 import csv
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from precisionflow.ablation.design import Variant
+from precisionflow.app.compare import _labels
 from precisionflow.config import Experiment
 from tests.command_line import Line
 from tests.finished_cells import fill, tabulate
@@ -84,6 +86,14 @@ def test_single_variants_are_compared_whatever_their_names(line: Line, tmp_path:
     new = finished(tmp_path / "new", 0.5, Experiment.model_validate(other))
     (row,) = [row for row in rows_of(line, old, new) if row["metric"] == "nll" and row["effect"]]
     assert float(row["effect"]) == 0.5
+
+
+def test_runs_of_one_name_are_told_apart_by_their_ids() -> None:
+    runs = {f"mlflow:{digit * 32}": SimpleNamespace(name="toy") for digit in "ab"}
+    assert _labels([*runs], runs) == ["toy aaaaaaaa", "toy bbbbbbbb"]
+    assert _labels(["x/toy", *runs], runs) == ["x/toy", "toy aaaaaaaa", "toy bbbbbbbb"]
+    assert _labels(["x/one", "y/two"], {}) == ["one", "two"]
+    assert _labels(["x/one", "y/one"], {}) == ["x/one", "y/one"]
 
 
 def test_folders_that_cannot_be_compared(line: Line, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from precisionflow.tracking.recalled import Recalled, recalled
 
 RUN = "mlflow:"
 """Beginning of the id of an MLflow run among results folders."""
+BEGINNING = 8
+"""Characters of an id that tell runs of one name apart."""
 UNLIKE = ("name", "question", "variant", "called", "ablation", "gate", "seeds", "splits")
 """Parts of a configuration that say nothing of how a variant was trained and scored."""
 
@@ -140,9 +142,12 @@ def compare_results(
 
 
 def _labels(names: Sequence[str], runs: Mapping[str, Recalled]) -> list[str]:
-    """The own names of folders and runs where they differ, else what was given."""
+    """Own names of folders and runs where they differ; else what was given, of runs with their name in its place."""
     short = [runs[name].name if name in runs else Path(name).resolve().name for name in names]
-    labels = short if len(set(short)) == len(short) else list(names)
+    longer = [
+        f"{runs[name].name} {name.removeprefix(RUN)[:BEGINNING]}" if name in runs else name for name in names
+    ]
+    labels = next((of for of in (short, longer) if len(set(of)) == len(of)), list(names))
     if len(set(labels)) < len(labels):
         raise ValueError(f"compare: {', '.join(labels)}: one of them stands there twice; leave it out")
     return labels
