@@ -2,6 +2,8 @@
 agree, does the memory of the run stay flat while cells are computed, and what do the kills cost?
 
 After a kill the run may end; the same command then goes on, as a user would say it again.
+
+    python benchmarks/broken_study.py --json runs/benchmarks/broken_study.json     # a quarter of an hour on one core
 """
 
 import random

@@ -212,6 +212,17 @@ def test_contrasts_of_named_axes_alone_are_those_of_all_axes_without_the_others(
     assert shortfall(learning) == "3 seeds, 2 contrasts: 7 needed"
 
 
+def test_a_metric_that_one_data_set_has_not_is_refused_before_anything_is_trained() -> None:
+    """How far predictions are above the optimum is known of drawn rows alone."""
+    sine = ("source: {kind: scikit_learn, name: diabetes}", "source: {kind: sensors}")
+    real = "  datasets: {drawn: {}, real: {task.source: {kind: scikit_learn, name: diabetes}}}\n"
+    asked = ("ablation:\n", f"ablation:\n  metrics: [nll, excess_nll]\n{real}")
+    with pytest.raises(
+        ConfigError, match=r"metrics: the variant 'homoscedastic' on dataset 'diabetes' has no metric"
+    ):
+        expand(regression(sine, asked))
+
+
 def test_a_level_of_tests_is_no_confidence() -> None:
     with pytest.raises(
         ConfigError, match=r"ablation\.confidence: given 0\.05; should be greater than or equal to 0\.5"

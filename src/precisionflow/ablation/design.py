@@ -36,7 +36,8 @@ class Variant:
 def expand(experiment: Experiment) -> tuple[Variant, ...]:
     """All variants, named by their levels ("pc+dot"), datasets outermost, in the order of the design.
 
-    ConfigError names the axis and level of a bad overlay, an axis that changes nothing, and two variants that are one.
+    ConfigError names the axis and level of a bad overlay, an axis that changes nothing, two variants that are one, and
+    a metric that one of them does not measure.
     """
     base = experiment.model_dump(mode="json", exclude={"ablation", "analysis"})
     places = list(itertools.product(experiment.ablation.datasets or ("",), points(experiment)))
@@ -54,6 +55,7 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
                 f"ablation.axes.{axis}: its only level changes nothing; add a level or leave the axis out"
             )
     _check_distinct(variants)
+    _check_measured(experiment, variants)
     return tuple(variants)
 
 
@@ -158,6 +160,20 @@ def _check_distinct(variants: Sequence[Variant]) -> None:
         raise ConfigError(
             f"ablation: the variants {other.name!r} and {variant.name!r} are the same experiment; leave out one of them"
         )
+
+
+def _check_measured(experiment: Experiment, variants: Sequence[Variant]) -> None:
+    """ConfigError for a metric that is contrasted or gated, and that a variant does not measure."""
+    asked = dict.fromkeys(experiment.gate, "gate")
+    asked |= dict.fromkeys(experiment.ablation.metrics, "ablation.metrics")
+    for variant in variants:
+        measured = variant.experiment.metrics
+        for name, key in asked.items():
+            if name not in measured:
+                raise ConfigError(
+                    f"{key}: the variant {variant.name!r} on dataset {variant.dataset!r} has no metric {name!r}; "
+                    "name metrics that all variants have"
+                )
 
 
 @dataclass(frozen=True)
