@@ -130,6 +130,8 @@ def test_studies_run_here_once_and_the_run_is_planned_with_what_they_found(
     assert tune(before, results, screen=io.StringIO()) == after == as_far_as_found(before, results)
     assert [card.stat().st_mtime_ns for card in trials] == written
     assert budget(after, results) is None
+    more = experiment(("splits: [1, 0]", "splits: [0]"))
+    assert as_far_as_found(more, results) == more
     assert (results.folder / "mlflow.db").exists()
     print_plan([before], folder=results.folder)
     assert "tuning before them: 2 studies of 1 trials, 2 of 2 trials done" in capsys.readouterr().out

@@ -102,13 +102,15 @@ def _ended(folder: Path) -> int:
 
 
 def as_far_as_found(experiment: Experiment, results: Results) -> Experiment:
-    """`with_found` where every study of the experiment has ended in a results folder; else itself."""
+    """`with_found` where every study of the experiment has ended in a results folder, by this budget; else itself."""
     bests = []
     for study in studies_of(experiment):
         place = SearchResults(results.tuning(study.name))
         if not place.best.exists() or read_card(place.study, StudyCard).key != study.key:
             return experiment
         bests.append(read_card(place.best, Best))
+        if bests[-1].trials != study.spec.trials:
+            return experiment
     return with_found(experiment, bests) if bests else experiment
 
 

@@ -84,6 +84,10 @@ def test_more_trials_go_on_as_if_asked_at_once(tmp_path):
     assert [c.assignments for c in cards(tmp_path / "whole")] == [
         c.assignments for c in cards(tmp_path / "parts")
     ]
+    few = run_study(study(tmp_path, **later, trials=3), out=tmp_path / "parts", screen=io.StringIO())
+    assert few.trials == pq.read_table(tmp_path / "parts" / "trials.parquet").num_rows == 3
+    assert few.value == min(card.value for card in cards(tmp_path / "parts")[:3])
+    assert few.value > min(card.value for card in cards(tmp_path / "parts"))
 
 
 def test_medianstop_stops_a_trial_and_keeps_what_it_reached(tmp_path):

@@ -133,7 +133,10 @@ def _run(asked: Sequence[Asked], *, at_once: int, screen: TextIO, store: Path) -
 
 
 def _concluded(loop: Loop, out: Path, store: Path) -> Best:
-    made = sorted(loop.journal.ended, key=lambda card: card.number)
+    """By the trials that the study asks for: a folder may hold more of them, of a larger budget."""
+    asked = loop.study.spec.trials
+    made = [card for card in loop.journal.ended if asked is None or card.number < asked]
+    made.sort(key=lambda card: card.number)
     return conclude(loop.study, [card.record(loop.study) for card in made], out=out, store=store)
 
 
