@@ -69,6 +69,9 @@ def test_information_gain_is_the_divergence_of_the_updated_dirichlet() -> None:
             r"counts\[0\]: holds counts that are not positive",
         ),
         ({"counts": [np.ones((2, 2))]}, r"counts\[0\]: its mean is not the likelihood"),
+        ({"counts": [None, np.ones((2, 2))]}, "counts: has 2 tables and likelihood 1; give none more"),
+        ({"prior": [np.array([0.5, 0.5 + 2e-8])]}, r"prior\[0\]: sums to 1.00000002; probabilities sum to 1"),
+        ({"likelihood": [[[1, 0], [0]]]}, r"likelihood\[0\]: is no array of numbers; give rows"),
     ],
 )
 def test_a_bad_table_is_named_in_one_line(change: dict[str, list[np.ndarray]], said: str) -> None:
@@ -86,3 +89,21 @@ def test_too_large_a_joint_observation_is_refused() -> None:
     )
     with pytest.raises(ValueError, match=r"likelihood\[2\]: joint observations times states are 128,000,000"):
         _ = model.joint
+
+
+def test_tables_of_any_numbers_are_of_float64() -> None:
+    """float32 would round the information by 1e-8 of a nat."""
+    eighth = np.array([[0.875, 0.125], [0.125, 0.875]])
+    whole, single = (
+        DiscreteModel(
+            [eighth.astype(kind)],
+            [np.eye(2, dtype=int)[:, :, None].tolist()],
+            [np.log([0.5, 0.5])],
+            [[0.5, 0.5]],
+        )
+        for kind in (np.float64, np.float32)
+    )
+    for one, other in zip(whole.joint, single.joint, strict=True):
+        if one is not None:
+            assert other.dtype == one.dtype
+            np.testing.assert_array_equal(other, one)

@@ -56,6 +56,13 @@ class DiscreteModel:
     """ln p~(s) over joint states."""
 
     def __post_init__(self) -> None:
+        for name in ("likelihood", "transition", "log_preference", "prior", "counts"):
+            tables = enumerate(getattr(self, name))
+            each = tuple(None if one is None else _float64(f"{name}[{index}]", one) for index, one in tables)
+            object.__setattr__(self, name, each)
+        if self.log_state_preference is not None:
+            wanted = _float64("log_state_preference", self.log_state_preference)
+            object.__setattr__(self, "log_state_preference", wanted)
         _check(self)
 
     @cached_property
@@ -127,6 +134,14 @@ def _joined(first: Array, second: Array) -> Array:
     return np.asarray([np.kron(one, other) for one in first for other in second])
 
 
+def _float64(name: str, table: object) -> Array:
+    """Tables of fewer digits would round every entropy."""
+    try:
+        return np.asarray(table, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: is no array of numbers; give rows of equally many") from None
+
+
 def _check(model: DiscreteModel) -> None:
     if not model.prior or not model.likelihood:
         raise ValueError(f"{'likelihood' if model.prior else 'prior'}: has no table; give at least one")
@@ -143,6 +158,10 @@ def _check(model: DiscreteModel) -> None:
         _preference(f"log_preference[{index}]", wanted, (len(table),))
     if model.log_state_preference is not None:
         _preference("log_state_preference", model.log_state_preference, states)
+    if len(model.counts) > len(model.likelihood):
+        raise ValueError(
+            f"counts: has {len(model.counts)} tables and likelihood {len(model.likelihood)}; give none more"
+        )
     for index, counts in enumerate(model.counts):
         if counts is not None:
             _counts(f"counts[{index}]", counts, model.likelihood[index])
@@ -167,7 +186,7 @@ def _distributions(name: str, table: Array, wanted: tuple[int, ...]) -> None:
     if wrong.any():
         column = [int(i) for i in np.argwhere(wrong)[0]]
         where = f", column {column}" if column else ""
-        raise ValueError(f"{name}{where}: sums to {totals[tuple(column)]:.6g}; probabilities sum to 1")
+        raise ValueError(f"{name}{where}: sums to {totals[tuple(column)]:.10g}; probabilities sum to 1")
 
 
 def _preference(name: str, table: Array, wanted: tuple[int, ...]) -> None:
@@ -178,7 +197,7 @@ def _preference(name: str, table: Array, wanted: tuple[int, ...]) -> None:
         )
     total = float(np.exp(table).sum())
     if abs(total - 1) > TOLERANCE:
-        raise ValueError(f"{name}: its probabilities sum to {total:.6g}, not to 1; take their log_softmax")
+        raise ValueError(f"{name}: its probabilities sum to {total:.10g}, not to 1; take their log_softmax")
 
 
 def _counts(name: str, counts: Array, likelihood: Array) -> None:
