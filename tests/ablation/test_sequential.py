@@ -84,6 +84,8 @@ def test_the_interval_of_a_first_look_has_ends(tmp_path: Path) -> None:
     first = at_looks(looked(6, 200, seeds=200))[0]
     aggregate([first], evaluations=evaluations(first, tmp_path, plausible), out=tmp_path / "aggregate")
     for row in read_aggregate(tmp_path / "aggregate").contrasts.to_pylist():
+        assert row["verdict"] == "undecided"
+        assert row["units_for_difference"] == 7
         assert -math.inf < row["low"] < row["effect"] < row["high"] < math.inf
 
 

@@ -52,7 +52,7 @@ def judge(
     look, confidence = look_of(experiment), experiment.ablation.confidence
     differences = statistics.holm([look.overall_p(row["p"]) for row in family])
     equivalences = statistics.holm([look.overall_p(2 * row["equivalence"]) / 2 for row in family])
-    level = look.nominal_level((1 - confidence) / max(len(family), 1))
+    level = look.last.nominal_level((1 - confidence) / max(len(family), 1))
     why = "without an effect to compare" if unit == "data set" else "failed"
     for row, p, equivalence in zip(family, differences, equivalences, strict=True):
         row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
@@ -73,15 +73,18 @@ def judge(
 def _deciding(row: Mapping[str, Any], *, level: float) -> dict[str, float]:
     """Units that would show the measured effect, or equivalence, with `power.POWER`; NaN where the verdict is another.
 
-    `level` is what Holm asks of the strictest test of the family.
+    More than there are: an early of several looks may ask for more than its units show.
+
+    `level` is what Holm asks of the strictest test of the family, at the last look where there are several.
     """
     std = row["std"] if row["verdict"] == "undecided" else math.nan
     given = {"std": std, "level": level, "overlap": row.get("overlap", 0.0)}
     margin = math.nan if math.isnan(row["equivalence"]) else row["margin"]
-    return {
+    found = {
         "units_for_difference": power.units_for_difference(row["effect"], **given),
         "units_for_equivalence": power.units_for_equivalence(row["effect"], margin=margin, **given),
     }
+    return {name: n if math.isnan(n) else max(n, row["n"] + 1.0) for name, n in found.items()}
 
 
 def _contrast(

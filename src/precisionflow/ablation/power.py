@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 
-from scipy.special import nctdtr, stdtrit
+from scipy.special import chdtrc, nctdtr, stdtrit
 
 from precisionflow.config import Experiment
 from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
@@ -32,7 +32,7 @@ def power_of_difference(effect: float, *, std: float, n: int, level: float, over
 
     `std` is that of the units' differences; `overlap` as in `statistics.mean_interval`.
     """
-    critical = float(stdtrit(n - 1, 1 - level / 2))
+    critical = -float(stdtrit(n - 1, level / 2))
     shift = abs(effect) / (std * math.sqrt(1 / n + overlap))
     return 1 - _below(critical, n - 1, shift) + _below(-critical, n - 1, shift)
 
@@ -48,16 +48,21 @@ def power_of_equivalence(
     """
     if n < 2:
         return math.nan
-    critical, error = float(stdtrit(n - 1, 1 - level)), std * math.sqrt(1 / n + overlap)
+    critical, error = -float(stdtrit(n - 1, level)), std * math.sqrt(1 / n + overlap)
     shifts = (max(margin - effect, 0.0) / error, max(margin + effect, 0.0) / error)
     missed = sum(_below(critical, n - 1, shift) for shift in shifts)
     return max(0.0, 1 - missed)
 
 
 def _below(value: float, degrees: int, shift: float) -> float:
-    """P(T <= value) of the noncentral t; 0 where scipy gives NaN, which it does far below the shift alone."""
+    """P(T <= value) of the noncentral t.
+
+    Where scipy gives NaN, at shifts beside which a normal variate is nothing, T is shift / sqrt(chi² / degrees).
+    """
     found = float(nctdtr(degrees, shift, value))
-    return 0.0 if math.isnan(found) else found
+    if not math.isnan(found):
+        return found
+    return float(chdtrc(degrees, degrees * (shift / value) ** 2)) if value > 0 else 0.0
 
 
 def smallest_effect(*, std: float, n: int, level: float, overlap: float = 0.0, power: float = POWER) -> float:

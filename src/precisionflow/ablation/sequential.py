@@ -72,6 +72,11 @@ class Look:
         """Of the units, at every look up to this one."""
         return tuple(look / self.looks[-1] for look in self.looks if look <= self.units)
 
+    @property
+    def last(self) -> "Look":
+        """The last of them."""
+        return Look(self.looks[-1], self.looks) if self.looks else self
+
     def overall_p(self, p: float) -> float:
         """The smallest overall level whose boundary at this look a test with the two-sided `p` reaches; at most 1.
 
