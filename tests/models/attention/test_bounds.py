@@ -14,18 +14,23 @@ from precisionflow.models.attention.sites import Sites
 
 TOKENS, WIDTH, HEADS = 5, 8, 2
 SIZES = (5e-324, 1e-300, 1e-30, 1e-6, 1e-3, 1e3, 1e6, 1e30, 1e300)
-COUNTS = (0, 1, 7, 8, 2**16, 10**30)
+COUNTS = (0, 1, 7, 8, 2**12, 10**30)
+NO_SIZES = ("edges", "hops", "iterations", "updates")
+"""Fields of integers that no tensor is made from: positions, and how often something is done."""
 NEEDED = {"before": 1, "edges": [[i, 0] for i in range(TOKENS)], "of": [{"kind": "causal"}]}
 """What has no default."""
 
 
 def fields() -> Iterator[tuple[str, str]]:
-    """(part, kind and name) of every field that is a number."""
+    """(part, kind and name) of every field that is a number, or several."""
     yield "temperature", ""
     for part in ("potential", "prior", "edges", "value"):
         for member in members_of(Attention.model_fields[part].annotation):
             for name, field in member.model_fields.items():
-                if any(number in str(field.annotation) for number in ("int", "float")) and name != "edges":
+                if (
+                    any(number in str(field.annotation) for number in ("int", "float"))
+                    and name not in NO_SIZES
+                ):
                     yield part, f"{kind_of(member)}.{name}"
 
 
