@@ -70,6 +70,8 @@ def test_kinds_and_faults_of_columns(tmp_path) -> None:
         "zip": f"column 'zip' holds {min(z for z in FRAME['zip'] if z[0] == '0')!r}, whose zeros a number loses; say "
         "{kind: category} where it is a code",
         "load": "column 'load' holds 'k.A.', which may say that a value is missing (form.missing)",
+        "cut": "column 'cut' holds times in the order of the rows, each once; state task.source.split: {kind: "
+        "time_ordered, column: cut}, where later rows are to be predicted",
         "same": "column 'same' is left out: it is constant",
         "y in grams": "column 'y in grams' is left out: it is the target 'y', or that in another unit",
         "width again": "column 'width again' is left out: it is a copy of column 'width'",
@@ -730,6 +732,16 @@ def test_dates_as_spreadsheets_write_them_are_dates(tmp_path, cells, format) -> 
     assert "2020-" in found.columns[0].holds
 
 
+def test_a_column_without_a_name_is_no_feature(tmp_path) -> None:
+    FRAME[["width", "y"]].sample(frac=0.5, random_state=0).to_csv(tmp_path / "t.csv")
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["features"] == ["width"]
+    assert found.problems[0].startswith(
+        "column '' is left out: it has no name, as the index of a pandas frame; give it"
+    )
+
+
 def test_numbers_of_customers_are_no_feature(tmp_path) -> None:
     FRAME[["width", "y"]].assign(**{"Kunden-Nr.": range(1000, 1000 + 7 * ROWS, 7)})[
         ["Kunden-Nr.", "width", "y"]
@@ -747,6 +759,8 @@ def test_a_row_of_units_below_the_names_is_told(line: Line, tmp_path) -> None:
     said = line.fails("describe", path)
     told = f"{path}: line 2 ('s,km/h,') seems to hold units, as lower lines have numbers there; "
     assert said == told + remedy
+    path.write_text("a;a;b\nmean;std;mean\n" + "1;2;3\n4;5;6\n" * 9)
+    assert """--form 'names=["a mean", "a std", "b mean"]'""" in line.fails("describe", path)
     path.write_text("time;speed;load\n1;;\n" + "".join(f"{n / 10};{n}.5;{n % 7}\n" for n in range(ROWS)))
     assert line("describe", path).code == 0
 

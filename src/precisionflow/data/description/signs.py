@@ -22,7 +22,7 @@ from precisionflow.data.called import (
     numbers_rows,
 )
 from precisionflow.data.description.column import Described, is_read, levels_of, read_column
-from precisionflow.data.readers.cells import Place, texts_of
+from precisionflow.data.readers.cells import Place, dates_of, texts_of
 from precisionflow.data.readers.mistakes import alike, has_unit, is_signed, shortened
 from precisionflow.data.readers.moments import formats_of, is_time_of_day, moment_of
 
@@ -52,6 +52,16 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         return replace(found, kind="text", holds=levels_of(filled)).faulty(fault)
     if index:
         return found.faulty("is the index of a pandas frame")
+    if not name.strip():
+        return found.faulty(
+            "has no name, as the index of a pandas frame; give it one where it says something"
+        )
+    if _is_series(found, cells, place):
+        how = f"{{kind: time_ordered, column: {name}}}"
+        found = found.with_problem(
+            f"holds times in the order of the rows, each once; state task.source.split: {how}, where later rows are to "
+            "be predicted"
+        )
     if fault := _numbering(found):
         return found.faulty(fault)
     if _holds_each_once(found.numbers):
@@ -62,6 +72,14 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         return found.faulty("is constant")
     said = _by_name(found, set(filled), rows=len(cells))
     return found if said is None else found.faulty(said)
+
+
+def _is_series(found: Described, cells: pa.ChunkedArray, place: Place) -> bool:
+    """Whether the rows are those of a series in time: another date in each, one after the other or backwards."""
+    if found.kind != "date" or found.levels < max(len(cells), FEW):
+        return False
+    steps = np.diff(dates_of(cells, found.name, place, written=found.formats[0]))
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _problems(found: Described, filled: Mapping[str, int]) -> Iterator[str]:

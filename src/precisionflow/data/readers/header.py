@@ -107,10 +107,13 @@ def refuse_units(path: Path, rows: Rows, *, marks: Marks, skipped: int) -> None:
     if len(words) < 2 or any(map(marks.reads, words)):
         return
     shown = shortened(",".join(units))
-    line, names = number + skipped, _listed(rows[0][1])
+    names = [name.strip() for name in rows[0][1]]
+    if len({*names}) < len(names):
+        names = [f"{name} {unit}".strip() for name, unit in zip(names, units, strict=True)]
+    line = number + skipped
     raise ValueError(
         f"{path}: line {line} ({shown!r}) seems to hold units, as lower lines have numbers there; remove it, or state "
-        f"what follows it, task.source.form: {{skip_lines: {line}, names: {names}}}"
+        f"what follows it, task.source.form: {{skip_lines: {line}, names: {_listed(names)}}}"
     )
 
 
