@@ -21,12 +21,13 @@ from precisionflow.config import Experiment, load
 from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration.temperature import log_tempered
+from precisionflow.evaluation.recalibration.temperature import temperature as fitted
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.recalibration import RecalibrationCard, TemperatureFit
 from precisionflow.records.schemas import METRICS
-from precisionflow.results.layout import EvaluatedCell, PreparedSplit, Results, cell_folder, data_folder
+from precisionflow.results.layout import EvaluatedCell, Part, PreparedSplit, Results, cell_folder, data_folder
 from precisionflow.training.batches import part_batches
 
 PUBLISHED = 1.88
@@ -67,21 +68,65 @@ def temperature(folder: Path, variant: Experiment, seed: int) -> float:
     return fit.factor
 
 
-def tempered(folder: Path, variant: Experiment, seed: int, factor: float) -> dict[str, float]:
-    """Metrics of a network for the published validation part at a given temperature."""
+def stated(
+    folder: Path, variant: Experiment, seed: int, part: Part = "test"
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(log probabilities, targets) of every batch of a part."""
     results = Results(folder)
     data = PreparedSplit(data_folder(results.data, variant, 0))
     predictor = load_predictor(
         cell_folder(results.model(variant), seed, 0), read_card(data.card, DatasetCard)
     )
     assert isinstance(predictor, TokenPredictor)
-    batches = list(part_batches(variant, data.part("test")))
-    targets = [batch.target.flatten().numpy() for batch in batches]
-    scores = ClassScores(variant.evaluation.bins, np.arange(sum(map(len, targets))))
-    for batch, target in zip(batches, targets, strict=True):
-        stated = predictor.predict(batch).flatten(0, 1).numpy()
-        scores.add(log_tempered(stated, factor), target)
-    return scores.metrics
+    batches = part_batches(variant, data.part(part))
+    return [(predictor.predict(b).flatten(0, 1).numpy(), b.target.flatten().numpy()) for b in batches]
+
+
+def scored(
+    variant: Experiment, batches: Sequence[tuple[np.ndarray, np.ndarray]], factor: float
+) -> ClassScores:
+    """Scores of predictions at a temperature."""
+    scores = ClassScores(variant.evaluation.bins, np.arange(sum(len(target) for _, target in batches)))
+    for log_probabilities, target in batches:
+        scores.add(log_tempered(log_probabilities, factor), target)
+    return scores
+
+
+def tempered(folder: Path, variant: Experiment, seed: int, factor: float) -> dict[str, float]:
+    """Metrics of a network for the published validation part at a given temperature."""
+    return scored(variant, stated(folder, variant, seed), factor).metrics
+
+
+def explained(held_out: Path, whole: Path, half: Experiment, full: Experiment) -> None:
+    """Where a temperature is off, of the first seed: by tenth of each part, by chance, by the texts that were drawn."""
+    seed = half.seeds[0]
+    parts = {
+        "held-out part, 80 %": stated(held_out, half, seed, "valid"),
+        "test part, 80 %": stated(held_out, half, seed),
+        "test part, whole": stated(whole, full, seed),
+    }
+    factor = temperature(held_out, half, seed)
+    for name, batches in parts.items():
+        log_probabilities, targets = (np.concatenate(of) for of in zip(*batches, strict=True))
+        tenths = zip(np.array_split(log_probabilities, 10), np.array_split(targets, 10), strict=True)
+        of_each = " ".join(f"{fitted(np.exp(some), of):.2f}" for some, of in tenths)
+        own = fitted(np.exp(log_probabilities), targets)
+        print(f"{name}: temperature {own:.3f}, by tenth {of_each}")
+        scores = scored(half, batches, factor)
+        low, high = np.quantile(chance := scores.chance["ece"], [0.025, 0.975])
+        after = scored(half, batches, own).metrics["ece"]
+        print(f"  ECE {scores.metrics['ece']:.4f} at {factor:.3f}, {after:.4f} at its own", end="; ")
+        print(f"by chance {chance.mean():.4f} ({low:.4f} to {high:.4f})")
+        states = log_tempered(log_probabilities, factor)
+        excess = (states.argmax(1) == targets) - np.exp(states.max(1))
+        errors = [
+            f"{np.std(blocks, ddof=1) / np.sqrt(len(blocks)):.4f} by {size:,}"
+            for size in (1, 1000, 11_000)
+            for blocks in [excess[: len(excess) // size * size].reshape(-1, size).mean(1)]
+        ]
+        print(
+            f"  accuracy less confidence {excess.mean():.4f}, standard error {', '.join(errors)} characters"
+        )
 
 
 def shown(values: Sequence[float]) -> str:
@@ -147,6 +192,7 @@ def ablated(folder: Path) -> None:
 def main() -> None:
     """Train with and without the held-out part, compare; with `--bricks` the ablation too."""
     parser = running_arguments(__doc__)
+    parser.add_argument("--why", action="store_true", help="also tell where the temperature is off")
     parser.add_argument("--bricks", action="store_true", help="also exchange every brick once")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -154,6 +200,12 @@ def main() -> None:
         run_experiment("shakespeare", folder / "held-out", settings=given.settings)
         run_experiment("shakespeare", folder / "whole", settings=[*given.settings, WHOLE])
         results = compared(folder / "held-out", folder / "whole", given.settings)
+        if given.why:
+            half, full = (
+                next(v for v in expand(load("shakespeare", [*given.settings, *more])) if v.name == BACKPROP)
+                for more in ([], [WHOLE])
+            )
+            explained(folder / "held-out", folder / "whole", half.experiment, full.experiment)
         if given.bricks:
             ablated(folder / "bricks")
     present(results, given.json)
