@@ -40,7 +40,7 @@ class StatedPrecision(Config):
     product."""
     rank: Annotated[int, Field(ge=1, le=2**16), NUMBER] | None = None
     """Rank of W, learned as a product of two; none: the width, and one matrix."""
-    levels: Annotated[int, Field(ge=3, le=2**16 + 1), NUMBER] | None = None
+    levels: Annotated[int, Field(ge=3, le=2**24 + 1), NUMBER] | None = None
     """Log precisions are rounded to so many levels, an odd number, evenly spaced from 1 / 64 to 64 times the initial
     precision; gradients pass as if they were not rounded. None: they are continuous."""
     shared: Flag = False
