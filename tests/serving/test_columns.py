@@ -57,9 +57,9 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("columns")
-    FRAME.to_csv(folder / "beams.csv", index=False, na_rep="NA")
+    FRAME.to_csv(folder / "beams.csv", index=False, na_rep="oak")
     source = {"kind": "table_file", "path": str(folder / "beams.csv"), "target": "y", "columns": COLUMNS}
-    source |= {"form": {"missing": ["NA"]}}
+    source |= {"form": {"missing": ["NA"], "missing_in": {"width": ["oak"]}}}
     changes = {"seeds": [0], "splits": [0], "task": {"kind": "regression", "source": source}}
     experiment = resolve(overlay(tiny.TABLE, changes))
     results = Results(folder / "results")
@@ -77,7 +77,7 @@ def test_every_form_of_a_file_gives_the_predictions_that_were_judged(
 ) -> None:
     run.rows.to_csv(tmp_path / "a.csv", index=False)
     run.rows.to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",", na_rep="NA", encoding="utf-16")
-    run.rows.to_csv(tmp_path / "c.tsv", index=False, sep="\t", quoting=1)
+    run.rows.to_csv(tmp_path / "c.tsv", index=False, sep="\t", quoting=1, na_rep="oak")
     run.rows.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
     run.rows.assign(cut=pd.to_datetime(run.rows["cut"])).to_parquet(tmp_path / "e.parquet")
     told = {
