@@ -267,6 +267,7 @@ def others(field: Any, value: object) -> list[object]:
         {"a": "b"},
         {"other": {}},
         {"other": {"kind": "boolean"}},
+        {"other": ["none"]},
     ]
     files = [f"other{Path(value).suffix}"] if isinstance(value, str) and Path(value).suffix else []
     mostly: list[object] = [not value] if isinstance(value, bool) else [*scaled, *literals, *files]

@@ -18,7 +18,7 @@ from rules_of_tests import SeveralSteps
 from torch import distributed as dist
 from torch import nn
 
-from precisionflow.config import Experiment, overlay, resolve
+from precisionflow.config import Experiment, resolve
 from precisionflow.inference.predictive_coding import generative
 from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.layout import TrainedCell, cell_folder, data_folder
@@ -225,16 +225,23 @@ def failing_cell(tree: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, 
     return {"failed cell": told, "running modules": running, "weights beside a failed cell": weights}
 
 
+def cold(experiment: Experiment) -> Experiment:
+    """At a temperature by which every log potential overflows."""
+    attention = experiment.model.attention.model_copy(update={"temperature": 1e-50})
+    return experiment.model_copy(
+        update={"model": experiment.model.model_copy(update={"attention": attention})}
+    )
+
+
 def diverging(tree: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """What every rank is told of an attention so cold that no first loss is finite."""
-    cold = overlay(tree, {"model.attention.temperature": 1e-50})
+    """What every rank is told of an attention so cold, as no file can ask for it, that no first loss is finite."""
     told: dict[str, Any] = {}
     real = verb._process_group
     verb._process_group = lambda *_: contextlib.nullcontext(ranks)  # type: ignore[assignment]
     try:
         for stage, stages in ((1, 1), (3, 1), (0, 2)):
             of_ranks = {"kind": "deepspeed", "ranks": 2, "zero_stage": stage, "pipeline_stages": stages}
-            experiment = resolve(cold | {"engine": of_ranks})
+            experiment = cold(resolve(tree | {"engine": of_ranks}))
             try:
                 verb.train(experiment, data=folder / "data", out=folder / f"cold {stage}")
             except DivergedError as error:
