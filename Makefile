@@ -77,7 +77,7 @@ sign: ## Sign the pushed images with cosign, and attest their provenance and bil
 	@$(PYTHON) supply/sign.py
 
 # Modules of the scripts, and those that want a cluster and delete on it.
-NO_BENCH := measured held attention_forms attention_gpu_forms attention_page device_timing kneser_ney texts planning_peer cluster_runs cluster_kills cluster_resubmit cluster_serving
+NO_BENCH := measured held attention_forms attention_gpu_forms attention_page device_timing kneser_ney texts planning_peer cluster_runs cluster_kills cluster_resubmit cluster_serving cluster_strikes
 bench: $(INSTALLED) ## Measure every claim but a cluster's; writes runs/benchmarks/*.json.
 	@$(BIN)/python -m pip install --quiet catboost==1.2.10
 	@mkdir -p runs/benchmarks
