@@ -256,11 +256,17 @@ def test_whole_texts_validate_and_what_stands_inside_them_is_in_no_part(tmp_path
     drawn = [texts[row] for row in parts["valid"].rows]
     assert len(drawn) == 2
     assert all(len(text.split()) == 4 for text in drawn)
-    learned = [f" {texts[row]} " for row in parts["train"].rows]
-    assert not [text for text in learned if any(text in f" {whole} " for whole in drawn)]
-    held = [text for text in texts if any(f" {text} " in f" {whole} " for whole in drawn)]
-    assert len(learned) + len(held) == len(texts)
-    assert f"{path}: {len(held) - 2} texts that stand inside validation texts are in no part" in told
+    others = [" ".join(words) for words in sentences if " ".join(words) not in drawn]
+    held = [any(f" {text} " in f" {other} " for other in others) for text in texts]
+    assert parts["train"].rows.tolist() == np.flatnonzero(held).tolist()
+    shared = [
+        text for text, kept in zip(texts, held, strict=True) if kept and text in " ".join(drawn).split()
+    ]
+    assert {text[0] for text in shared} == {"c"}
+    assert (
+        f"{path}: {held.count(False) - 2} texts that stand inside validation texts alone are in no part"
+        in told
+    )
     with pytest.raises(
         ConfigError, match=r"task\.validation: whole_texts, but task\.source\.valid is the valid"
     ):

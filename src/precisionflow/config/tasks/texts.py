@@ -76,8 +76,8 @@ class SequenceClassification(ClassTask):
     """cut: what a text has beyond the context is left out, of a pair the end of the longer text."""
     validation: Literal["rows", "whole_texts"] = "rows"
     """Where no file has the validation part. rows: drawn among the training texts. whole_texts: among those that no
-    other training text holds word for word; what stands inside a validation text is then in no part. For texts that are
-    phrases of each other."""
+    other training text holds word for word; what stands inside validation texts alone is then in no part. For texts
+    that are phrases of each other."""
     validation_fraction: Fraction = 0.1
     """Share of the training texts that early stopping may look at; the test texts are never in it."""
 

@@ -139,7 +139,7 @@ def _table(rows: Sequence[tuple[int, list[Bag], int]]) -> pa.Table:
 
 def _left_out(opened: OpenedFiles, count: int) -> Iterator[str]:
     if count:
-        yield f"{opened.main.path}: {count:,} texts that stand inside validation texts are in no part"
+        yield f"{opened.main.path}: {count:,} texts that stand inside validation texts alone are in no part"
 
 
 def _fitted(task: SequenceClassification, texts: Iterator[str]) -> Tokeniser:
@@ -208,7 +208,11 @@ def _parts(
 def _whole(
     opened: OpenedFiles, train: np.ndarray, *, task: SequenceClassification, split: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Validation rows drawn among whole texts; training rows without those that stand inside them."""
+    """Validation rows drawn among whole texts; training rows are the other whole texts and what stands inside one.
+
+    A phrase of a validation text alone is in no part. One that a training text holds too is trained on, as the phrases
+    of a published test text are.
+    """
     inside = np.isin(opened.kept, train)
 
     def read() -> Iterator[Words]:
@@ -216,13 +220,14 @@ def _whole(
             yield tuple(texts[0].split())
 
     overlap = Overlap.of(read)
-    whole = np.flatnonzero(overlap.whole())
-    if len(whole) < 2:
+    whole = overlap.whole()
+    if whole.sum() < 2:
         raise ValueError(f"{opened.main.path}: one text holds all others; say task.validation: rows")
-    _, drawn = random_validation(whole, split=split)(task.validation_fraction)
+    _, drawn = random_validation(np.flatnonzero(whole), split=split)(task.validation_fraction)
     chosen = np.zeros(len(train), dtype=bool)
     chosen[drawn] = True
-    return train[~overlap.held_by(chosen)], train[drawn]
+    others = whole & ~overlap.held_by(chosen)
+    return train[others | overlap.held_by(others)], train[drawn]
 
 
 def _rows(opened: OpenedFiles, task: SequenceClassification) -> Iterator[Row]:
