@@ -37,6 +37,8 @@ WHOLE = "task.validation_fraction=0.0001"
 EARLIER = "task.test_fraction=0.2000006"
 """Moves the held-out part back by a tenth of the text, so that 70 % are learned from."""
 BACKPROP, TWIN = "backprop+dot_product", "predictive_coding+dot_product"
+ALONE = "default"
+"""What backpropagation with the dot product is called where the experiment has no axes."""
 BRICKS = {
     "the default": (),
     "learned positions": ("model.positions=learned",),
@@ -179,7 +181,8 @@ def compared(held_out: Path, whole: Path, settings: Sequence[str]) -> list[Measu
             shown([of["nll"] for of in after]),
         )
         print(f"| {name} | " + " | ".join(cells) + " |")
-    ours = statistics.mean(losses[BACKPROP])
+    backprop = next(name for name in losses if name in (BACKPROP, ALONE))
+    ours = statistics.mean(losses[backprop])
     twins = [statistics.mean(losses[name]) for name in losses if name == TWIN]
     return [
         Measured("backprop, validation loss", ours, "nats", bar=BAR),
@@ -190,7 +193,7 @@ def compared(held_out: Path, whole: Path, settings: Sequence[str]) -> list[Measu
                 f"{name}, ECE after temperature", statistics.mean(calibration[name]), "1", CALIBRATION_BAR
             )
             for name in losses
-            if name in (BACKPROP, TWIN)
+            if name in (backprop, TWIN)
         ),
     ]
 
@@ -210,17 +213,23 @@ def ablated(folder: Path) -> None:
 def main() -> None:
     """Train with and without the held-out part, compare; with `--bricks` the ablation too."""
     parser = running_arguments(__doc__)
+    parser.add_argument("--alone", action="store_true", help="backpropagation with the dot product, no axes")
     parser.add_argument("--origins", action="store_true", help="also take the temperature of two origins")
     parser.add_argument("--why", action="store_true", help="also tell where the temperature is off")
     parser.add_argument("--bricks", action="store_true", help="also exchange every brick once")
     given = parser.parse_args()
+    given.settings += ["ablation.axes={}"] if given.alone else []
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.out or Path(temporary)
         run_experiment("shakespeare", folder / "held-out", settings=given.settings)
         run_experiment("shakespeare", folder / "whole", settings=[*given.settings, WHOLE])
         results = compared(folder / "held-out", folder / "whole", given.settings)
         half, full = (
-            next(v for v in expand(load("shakespeare", [*given.settings, *more])) if v.name == BACKPROP)
+            next(
+                v
+                for v in expand(load("shakespeare", [*given.settings, *more]))
+                if v.name in (BACKPROP, ALONE)
+            )
             for more in ([], [WHOLE])
         )
         if given.why:
