@@ -6,6 +6,7 @@ pass, gradients among it.
 """
 
 import json
+import shutil
 import statistics
 import time
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from attention_forms import Fused, Hops, Lowered, Make, Naive, Retrieval, Shape
+from attention_forms import Compiled, Fused, Hops, Lowered, Make, Naive, Retrieval, Shape
 from attention_page import NAIVE as OF_NAIVE
 from attention_page import write
 from held import peak_bytes
@@ -56,6 +57,11 @@ ROWS = (
     Row("multihop, two hops", Hops, of(DOT, value=config.Multihop(hops=2)), 2.4),
     Row("multihop, three hops", Hops, of(DOT, value=config.Multihop(hops=3)), 3.6),
 )
+COMPILED = (
+    Row("Laplace, by channel, compiled", Compiled, of(config.LaplaceByChannel()), 4.0),
+    Row("pair precision, compiled", Compiled, of(config.PairPrecision()), 4.0),
+)
+"""Where there is a C++ compiler."""
 SDPA = Row("SDPA", Fused, of(DOT), None)
 WITH_NAIVE = ROWS[:9]
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
@@ -90,9 +96,10 @@ def medians(rows: list[Row], shape: Shape, *, turns: int) -> dict[str, float]:
 def at_256(turns: int) -> list[Measured]:
     """The bars: full and causal prior; naive forms with one sequence in place of eight."""
     results = []
+    forms = ROWS + (COMPILED if shutil.which("g++") else ())
     for prior, rows in (
-        (FULL, ROWS),
-        (config.Causal(), [row for row in ROWS if row.described.prior == FULL]),
+        (FULL, forms),
+        (config.Causal(), [row for row in forms if row.described.prior == FULL]),
     ):
         here = [
             row._replace(described=row.described.model_copy(update={"prior": prior}))

@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from precisionflow.config import attention as config
 from precisionflow.models.attention.edges import Posterior, one_of_keys
 from precisionflow.models.attention.heads import QueriesAndKeys
+from precisionflow.models.attention.lowerings.distance import compile_distances
 from precisionflow.models.attention.potentials import Potential
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.potentials.centred import PrecisionOfTokens
@@ -92,6 +93,23 @@ class Lowered(Attended):
 
     def forward(self) -> Tensor:
         return self.posterior().expectation(self.values())
+
+
+class Compiled(Lowered):
+    """The same with `engine.compile`'s loops, which agree with those of the package."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__(shape, described)
+        plain = self.found()
+        compile_distances(self.potential)
+        for before, now in zip(plain, self.found(), strict=True):
+            torch.testing.assert_close(now, before, rtol=1e-4, atol=1e-5)
+
+    def found(self) -> list[Tensor]:
+        """The mean, and every gradient of its sum."""
+        mean = self.forward()
+        leaves = [of for of in self.parameters() if of.requires_grad]
+        return [mean.detach(), *torch.autograd.grad(mean.sum(), leaves, allow_unused=False)]
 
 
 class Naive(Attended):

@@ -11,6 +11,7 @@ from rules_of_tests import STEPS_OF_A_BATCH, SeveralSteps
 from torch import Tensor, nn
 
 from precisionflow.config import resolve
+from precisionflow.models.attention.potentials.laplace_by_channel import LaplaceByChannel
 from precisionflow.training.engines.torch_engine import Torch
 from precisionflow.training.ranks import Ranks
 
@@ -170,9 +171,13 @@ def test_compiled_are_the_layers_and_the_readout_each(text_tree, text_data, monk
     """In place, so that predictive coding, which calls layers one by one, runs them compiled too."""
     compiled: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
-    tree = text_tree | {"engine": {"kind": "torch", "device": "cpu", "compile": True}}
+    laplace = text_tree["model"] | {"attention": {"potential": {"kind": "laplace_by_channel"}}}
+    tree = text_tree | {"model": laplace, "engine": {"kind": "torch", "device": "cpu", "compile": True}}
     model = engine(tree, text_data, None).learner.model
     assert compiled == [*model.layers, model.readout]
+    lowerings = [of.lowering for of in model.modules() if isinstance(of, LaplaceByChannel)]
+    assert lowerings
+    assert all(lowering.compiled for lowering in lowerings)
     compiled.clear()
     engine(text_tree, text_data, None)
     assert not compiled

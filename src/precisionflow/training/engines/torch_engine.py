@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from precisionflow.config.engine import TorchEngine
 from precisionflow.config.training import Training
+from precisionflow.models.attention.lowerings.distance import compile_distances
 from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.training.average import RunningMean, weights_of
 from precisionflow.training.batches import Batch
@@ -52,6 +53,7 @@ class Torch(SingleNetwork):
         self.average(RunningMean(weights_of(self.learner.model)), resume=resume)
         if config.compile:
             assert isinstance(self.learner, Learner), "a model of images is not compiled"
+            compile_distances(self.learner.model)
             for part in (*self.learner.model.layers, self.learner.model.readout):
                 part.compile()
 

@@ -1,10 +1,12 @@
 """Sums of absolute differences between channels of queries and keys."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from precisionflow.models.attention.lowerings import Block, Pull, SomeKeys, SomeQueries
 from precisionflow.models.attention.lowerings.blockwise import ByBlocks
@@ -23,26 +25,66 @@ class Distance(ByBlocks):
 
     raising: int = 0
     """Number of channels whose difference raises the log potential."""
+    compiled: bool = False
+    """Whether torch's compiler makes the loops over pairs and channels, which needs a C++ compiler on a CPU."""
 
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, bias = queries[..., :1], keys[..., 0]
+        distances = _compiled(_distances) if self.compiled else _cdist
+        pulled = _compiled_pull if self.compiled else _pull
         first = 1 + self.raising
-        whole = bias[:, None] - torch.cdist(queries[..., first:], keys[..., first:], p=1.0)
+        whole = bias[:, None] - distances(queries[..., first:], keys[..., first:])
         if self.raising:
-            whole += torch.cdist(queries[..., 1:first], keys[..., 1:first], p=1.0)
+            whole += distances(queries[..., 1:first], keys[..., 1:first])
 
         def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
             of_queries[..., 0] = (gradient * whole).sum(-1)
             gradient.mul_(weight)
             of_keys[..., 0] += gradient.sum(1)
             for some in _cached(gradient):
-                of_query, of_key = _pull(gradient[some], queries[some, :, 1:], keys[some, :, 1:])
+                of_query, of_key = pulled(gradient[some], queries[some, :, 1:], keys[some, :, 1:])
                 of_query[..., self.raising :].neg_()
                 of_key[..., : self.raising].neg_()
                 of_queries[some, :, 1:] = of_query
                 of_keys[some, :, 1:] += of_key
 
         return whole * weight, pull
+
+
+def compile_distances(model: nn.Module) -> None:
+    """Let the compiler make the loops of every potential of the model that goes over channels."""
+    for module in model.modules():
+        lowering = getattr(module, "lowering", None)
+        if isinstance(lowering, Distance):
+            module.lowering = replace(lowering, compiled=True)  # type: ignore[assignment]
+
+
+def _cdist(queries: SomeQueries, keys: SomeKeys) -> Block:
+    return torch.cdist(queries, keys, p=1.0)
+
+
+def _distances(queries: SomeQueries, keys: SomeKeys) -> Block:
+    """The definition; compiled it makes no tensor of pairs and channels."""
+    return (queries[:, :, None] - keys[:, None]).abs().sum(-1)
+
+
+def _compiled_pull(gradient: Block, queries: SomeQueries, keys: SomeKeys) -> tuple[Tensor, Tensor]:
+    of = gradient, queries, keys
+    return _compiled(_pulled_to_queries)(*of), _compiled(_pulled_to_keys)(*of)
+
+
+def _pulled_to_queries(gradient: Block, queries: SomeQueries, keys: SomeKeys) -> Tensor:
+    return (gradient[..., None] * (queries[:, :, None] - keys[:, None]).sign()).sum(2)
+
+
+def _pulled_to_keys(gradient: Block, queries: SomeQueries, keys: SomeKeys) -> Tensor:
+    return (gradient[..., None] * (queries[:, :, None] - keys[:, None]).sign()).sum(1)
+
+
+@functools.cache
+def _compiled(loop: Callable[..., Tensor]) -> Any:
+    """Once for all sizes of blocks: their number of heads, queries and keys is no constant of the loop."""
+    return torch.compile(loop, dynamic=True)
 
 
 def _pull(gradient: Block, queries: SomeQueries, keys: SomeKeys) -> tuple[Tensor, Tensor]:
