@@ -817,3 +817,15 @@ def test_tagged_sentences_are_described_with_the_block_that_prepare_takes(line: 
     assert "bad.conllu: line 1: 3 fields in '1\\ta\\tX'; write the 10" in line.fails(
         "describe", tmp_path / "bad.conllu"
     )
+
+
+def test_a_dialogue_that_seems_a_table_without_names_may_be_read_as_a_text(tmp_path):
+    said = "".join(
+        f"{name}\tWords of line {i}.\n" for i in range(20) for name in ("ROMEO", "NURSE", "JULIET")
+    )
+    path = tmp_path / "play.txt"
+    path.write_text(said)
+    with pytest.raises(
+        ValueError, match=r"line 1 .*'ROMEO', which other rows have too; .* read it as a text_file$"
+    ):
+        describe_file(path)

@@ -59,8 +59,8 @@ def _is_table(path: Path, target: str | None, form: FileForm | None) -> bool:
     try:
         file = TableInFile.open(path, form)
         found, _ = describe_table(file, None, form)
-    except NoNamesError:
-        raise
+    except NoNamesError as error:
+        raise NoNamesError(f"{error}; where it is a text, let an experiment read it as a text_file") from None
     except ValueError:
         if table_remedy(path) or _is_quoted_table(path, form):
             raise
