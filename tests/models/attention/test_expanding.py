@@ -10,10 +10,11 @@ from scipy import integrate, stats
 
 from precisionflow.config import ConfigError, resolve
 from precisionflow.config import attention as config
-from precisionflow.models.attention import expanding
+from precisionflow.models.attention import by_distance, expanding
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.expanding import Expanding
 from precisionflow.models.attention.geometric_series import Beyond
+from precisionflow.models.attention.lowerings import blockwise
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.priors.geometric import Geometric
 from precisionflow.models.attention.priors.padding import padding
@@ -23,10 +24,18 @@ HEADS, TOKENS, WIDTH = 2, 13, 4
 HYPER = {"alpha": 1.5, "beta": 6.0}
 
 
-@pytest.fixture(autouse=True, params=[0, 2**16], ids=["gathered", "whole"])
-def whole(request, monkeypatch):
-    """Keys are gathered, or all log potentials are one matrix."""
-    monkeypatch.setattr(expanding, "WHOLE", request.param)
+@pytest.fixture(autouse=True, params=[True, False], ids=["long", "short"])
+def long(request, monkeypatch):
+    """Far keys are gathered and values summed by windows, or all log potentials are one matrix."""
+    if request.param:
+        for module, name, value in (
+            (by_distance, "WHOLE", 0),
+            (by_distance, "NEAR", 3),
+            (by_distance, "BLOCK", 5),
+            (expanding, "LONG", 0),
+            (blockwise, "SKIPPING_ROWS", 2),
+        ):
+            monkeypatch.setattr(module, name, value)
 
 
 def posterior_of(queries, keys, *, how: Expanding, at=None, there=None):
@@ -82,7 +91,8 @@ def test_how_much_is_held_at_once_changes_nothing(entries, monkeypatch):
     how = Expanding(**HYPER, updates=2, step=2, tolerance=0.05)
     whole = posterior_of(asked, keys, how=how)
     expected = whole.expectation(values)
-    monkeypatch.setattr(expanding, "ENTRIES", entries)
+    monkeypatch.setattr(by_distance, "ENTRIES", entries)
+    monkeypatch.setattr(by_distance, "AT_ONCE", entries)
     cut = posterior_of(asked, keys, how=how)
     torch.testing.assert_close(cut.expectation(values), expected)
     assert torch.equal(cut.visited, whole.visited)
@@ -113,12 +123,12 @@ def test_the_mass_outside_the_window_is_that_of_the_geometric_series():
     """Unseen keys count as the mean of those seen: with flat scores the enumeration is exact."""
     how = Expanding(**HYPER, updates=3, step=1, tolerance=0.0)
     for window, available in itertools.product((1, 4), (4, 5, 9, 50)):
-        scores = torch.full((1, window), 0.7, dtype=torch.float64)
-        log_q, unseen = how.inferred(scores, torch.tensor([available]))
+        scores = torch.full((window, 1), 0.7, dtype=torch.float64)
+        log_q, posterior = how.inferred(scores, torch.tensor([available]))
         naive = oracles.expanding_posterior(
             torch.full((1, 1, 1, available), 0.7, dtype=torch.float64), **HYPER, updates=3
         )[0, 0, 0].flip(0)
-        assert unseen.item() == pytest.approx(naive[window:].sum().item(), abs=1e-12)
+        assert posterior[-1].item() == pytest.approx(naive[window:].sum().item(), abs=1e-12)
         ratio = log_q.exp().item()
         assert ratio == pytest.approx((naive[1] / naive[0]).item())
 
@@ -130,11 +140,11 @@ RATIOS = [1e-300, 1e-12, 1e-8, 6e-8, 6e-7, 1e-4, 0.03, 1.0, 1e4, 1e30, 1e300]
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_q_begins_at_the_mean_of_its_hyper_prior(ratio):
     how = Expanding(alpha=16.0 * ratio, beta=16.0, updates=0, step=1, tolerance=0.0)
-    log_q, unseen = how.inferred(torch.zeros(1, 2), torch.tensor([5]))
+    log_q, posterior = how.inferred(torch.zeros(2, 1), torch.tensor([5]))
     assert log_q.item() == pytest.approx(-math.log1p(ratio), rel=1e-6)
     q = math.exp(-math.log1p(ratio))
     beyond, seen = (sum(q**distance for distance in part) for part in (range(2, 5), range(2)))
-    assert unseen.item() == pytest.approx(beyond / (seen + beyond), rel=1e-5, abs=1e-30)
+    assert posterior[-1].item() == pytest.approx(beyond / (seen + beyond), rel=1e-5, abs=1e-30)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

@@ -64,19 +64,29 @@ class ByBlocks(ABC):
 
 
 def expectation(
-    potentials: LogPotentials, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+    potentials: LogPotentials,
+    queries: Queries,
+    keys: Keys,
+    values: Values,
+    prior: LogPrior,
+    *,
+    mean: Float[Tensor, "batch heads queries width"] | None = None,
 ) -> Float[Tensor, "batch heads queries width"]:
-    """sum_j p_ij v_j, p_i = softmax(l_i + log prior_i); gradients of first order, those of the prior's factors too."""
-    mean = _Expectation.apply(
+    """sum_j p_ij v_j, p_i = softmax(l_i + log prior_i); gradients of first order, those of the prior's factors too.
+
+    `mean`: its value where it is known; the backward pass is the same.
+    """
+    found = _Expectation.apply(
         queries.flatten(0, 1),
         keys.flatten(0, 1),
         values.flatten(0, 1),
         potentials,
         prior,
         queries.shape[:2],
+        None if mean is None else mean.flatten(0, 1),
         *prior.learned,
     )
-    return mean.unflatten(0, queries.shape[:2])  # type: ignore[no-any-return]
+    return found.unflatten(0, queries.shape[:2])  # type: ignore[no-any-return]
 
 
 class _Expectation(torch.autograd.Function):
@@ -91,12 +101,15 @@ class _Expectation(torch.autograd.Function):
         potentials: LogPotentials,
         prior: LogPrior,
         sequences: tuple[int, int],
+        mean: Tensor | None,
         *learned: Tensor,  # noqa: ARG004 - the prior holds them
     ) -> Tensor:
-        mean = values.new_empty(*queries.shape[:2], values.shape[-1])
         entries = len(queries) * queries.shape[1] * keys.shape[1]
-        context.kept = [] if entries <= KEPT and any(context.needs_input_grad) else None
-        fill(mean, potentials, queries, keys, values, prior, sequences, context.kept)
+        context.kept = None
+        if mean is None:
+            mean = values.new_empty(*queries.shape[:2], values.shape[-1])
+            context.kept = [] if entries <= KEPT and any(context.needs_input_grad) else None
+            fill(mean, potentials, queries, keys, values, prior, sequences, context.kept)
         context.save_for_backward(queries, keys, values)
         context.potentials, context.prior, context.sequences = potentials, prior, sequences
         return mean
@@ -108,7 +121,7 @@ class _Expectation(torch.autograd.Function):
         of = context.potentials, queries, keys, values, context.prior, context.sequences
         with outside_autocast(gradient.device):
             found = gradients(gradient, *of, context.kept or ())
-        return *found[:3], None, None, None, *found[3:]
+        return *found[:3], None, None, None, None, *found[3:]
 
 
 def fill(
