@@ -77,9 +77,13 @@ ROWS = (
     Row("classification layer", "shakespeare", "model.tied_readout=true", TiedLogits),
     Row("MCHN", "hopfield", "model.attention.value.kind=hopfield", Hopfield),
     Row("slot attention", "slots", "model={kind: slots, attention: {kind: dot_product_slots}}", DotProduct),
+    Row("– of a sequence", "sst2", "model.attention.kind=dot_product_slots", DotProduct),
     Row("– with Gaussian edges", "slots", "model={kind: slots, attention: {kind: gaussian_slots}}", Gaussian),
+    Row("– of a sequence, with Gaussian edges", "sst2", "model.attention.kind=gaussian_slots", Gaussian),
     Row("block-slot attention", "slots", "model={kind: slots, attention: {kind: block_slots}}", Blocks),
+    Row("– of a sequence", "sst2", "model.attention.kind=block_slots", Blocks),
     Row("PCN", "slots", "model={kind: slots, attention: {kind: predictive_coding}}", Causes),
+    Row("– of a sequence", "sst2", "model.attention.kind=predictive_coding", Causes),
     Row("multihop attention", "multihop", "model.attention.value.kind=multihop", Multihop),
     Row(
         "expanding attention",

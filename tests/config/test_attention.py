@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from precisionflow.config import ConfigError, resolve
+from precisionflow.config import ConfigError, overlay, resolve
+from precisionflow.config.attention import Attention, BlockNodes, Full
 from precisionflow.config.networks import Transformer
 from precisionflow.models.attention.attention import attention as made
 from precisionflow.models.attention.sites import Sites
@@ -41,6 +42,51 @@ def test_a_number_that_no_run_could_use_is_refused(parts, told):
     if causal:
         with pytest.raises(ConfigError, match=r"model\.attention\.prior"):
             resolve(attention(prior=causal))
+
+
+NODES = {"kind": "block_slots", "count": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"task": TEXT},
+            "model.attention.kind: 'block_slots' infers its nodes of all tokens, of the later ones too that a token is "
+            "to predict; leave kind out and use model.attention.prior.kind causal",
+        ),
+        (
+            {"model.attention.blocks": 3},
+            "model.width 16 over model.heads 2, 8, is not a multiple of model.attention.blocks 3; change one of them",
+        ),
+        (
+            {"model.attention.prior": {"kind": "full"}},
+            "model.attention.prior: unknown key *; it is a key where kind is",
+        ),
+        (
+            {"model.attention.kind": "slots"},
+            "model.attention.kind: unknown value 'slots'; allowed: gaussian_slots, *; or",
+        ),
+        (
+            {"model.attention": {"kind": None, "prio": {}}},
+            "model.attention.prio: unknown key *; allowed: edges, *",
+        ),
+        (
+            {"gate": {"attention_on_cause": {"low": 0.5}}},
+            "gate: attention_on_cause is of edges between tokens, and model.attention.kind block_slots has none; leave",
+        ),
+    ],
+)
+def test_latent_nodes_are_refused_where_they_do_not_fit(changes, told):
+    recall = {"kind": "synthetic", "source": {"kind": "recall"}}
+    tree = attention(**NODES) | {"task": recall}
+    nodes = resolve(tree)
+    edges = resolve(overlay(tree, {"model.attention.kind": None, "model.attention.prior.kind": "full"}))
+    assert isinstance(nodes.model.attention, BlockNodes)
+    assert edges.model.attention == Attention(prior=Full())
+    assert set(edges.metrics) - set(nodes.metrics) == {"attention_on_cause", "attended_keys"}
+    with pytest.raises(ConfigError, match="^" + re.escape(told).replace(r"\*", ".*")):
+        resolve(overlay(tree, changes))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def whole(tree: dict[str, Any], part: type[Config] = Experiment) -> dict[str, An
         value = tree.get(name, default.model_dump(mode="json") if isinstance(default, Config) else default)
         members = members_of(field.annotation)
         if members and isinstance(value, dict):
-            value = whole(value, next(m for m in members if len(members) == 1 or kind_of(m) == value["kind"]))
+            kind = value.get("kind")
+            value = whole(value, next(m for m in members if len(members) == 1 or kind_of(m) == kind))
         result[name] = list(value) if isinstance(value, tuple) else value
     return result
 

@@ -20,6 +20,7 @@ from on_ranks import (
     INCREMENTAL,
     LEARNED_LAW,
     MUON,
+    NODES,
     PREDICTIVE_CODING,
     SECANT,
     TOP_DOWN,
@@ -98,6 +99,7 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 0 pipeline averaged in parts": {"engine": PIPELINE, "training": AVERAGED},
     "stage 0 pipeline bfloat16": {"engine": PIPELINE | {"dtype": "bfloat16"}},
     "stage 0 pipeline odd rows": TABLE | {"engine": PIPELINE},
+    "stage 3 nodes by head": NODES | {"engine": ZERO_3},
     "stage 3 scorers": SCENES | {"engine": ZERO_3},
     "stage 3 scorers of sequences": SCENES
     | {"engine": ZERO_3, "model": SCENES["model"] | {"encoder": {"kind": "tokens", "lengths": 4}}},
@@ -166,6 +168,13 @@ def table_data(table_experiment: Experiment, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def nodes_data(text_tree: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nodes")
+    prepare([resolve(text_tree | NODES)], out=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def scenes_data(text_tree: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
     prepare([resolve(text_tree | SCENES)], out=folder)
@@ -198,14 +207,14 @@ def rank_losses(
     text_tree: dict[str, Any],
     text_data: Path,
     table_data: Path,
+    nodes_data: Path,
     scenes_data: Path,
     digits_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[int, dict[str, Any]]:
     """ranks -> case -> losses of the steps and the validation loss; one rank only resumes what two ranks saved."""
-    prepared = [
-        folder for data in (text_data, table_data, scenes_data, digits_data) for folder in data.iterdir()
-    ]
+    every = (text_data, table_data, nodes_data, scenes_data, digits_data)
+    prepared = [folder for data in every for folder in data.iterdir()]
     folder = of_ranks(tmp_path_factory.mktemp("ranks"), text_tree, CASES, prepared)
     return {ranks: losses_of(folder, ranks) for ranks in (2, 1)}
 

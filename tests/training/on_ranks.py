@@ -57,6 +57,24 @@ BOTTOM_UP = PREDICTIVE_CODING | PRECISE | {"pathway": "bottom_up", "cut_above": 
 TOP_DOWN = BOTTOM_UP | {"pathway": "top_down", "precision": {"kind": "fixed", "value": 1.0}}
 AMORTISED = PREDICTIVE_CODING | PRECISE | {"start": "amortised"}
 BY_HEAD = AMORTISED | {"precision": {"kind": "learned", "per": "head", "initial": 10.0}}
+NODES: dict[str, Any] = {
+    "task": {
+        "kind": "synthetic",
+        "source": {"kind": "urns", "length": 6},
+        "train": 64,
+        "valid": 8,
+        "test": 8,
+    },
+    "model": {
+        "kind": "transformer",
+        "blocks": 1,
+        "heads": 2,
+        "width": 8,
+        "attention": {"kind": "predictive_coding", "count": 3, "causes": 32},
+    },
+    "learning": BY_HEAD,
+}
+"""Sequences of several lengths; parameters of latent nodes are read outside the layers that they belong to."""
 EARLY = PREDICTIVE_CODING | PRECISE | {"iterations": 30, "tolerance": 1e-3}
 """Settling that the tolerance ends."""
 SECANT = (

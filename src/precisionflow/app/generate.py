@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from precisionflow.config.attention import first_without_a_key
+from precisionflow.config.attention import Attention, first_without_a_key
 from precisionflow.config.networks import Transformer
 from precisionflow.console import note
 from precisionflow.records.files import write_parquet, write_text
@@ -138,6 +138,7 @@ def _check_length(predictor: "TokenPredictor", *, longest: int, tokens: int) -> 
     if model.positions == "learned":
         of = "task.context, model.positions learned"
         raise ValueError(f"{told} has learned {context} ({of}); {_remedy(longest, positions=context)}")
+    assert isinstance(model.attention, Attention), "it sees no later token"
     keyless = first_without_a_key(model.attention.prior, positions=needed)
     if keyless is not None:
         remedy = _remedy(longest, positions=keyless)

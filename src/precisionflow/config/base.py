@@ -27,6 +27,8 @@ def _truth(given: Any) -> Any:
     return given
 
 
+NO_KIND = "[no kind]"
+"""Tag of a union's member that has no `kind`."""
 NUMBER = BeforeValidator(_number)
 Flag = Annotated[bool, BeforeValidator(_truth)]
 Whole = Annotated[int, Field(ge=0), NUMBER]
@@ -59,7 +61,8 @@ def nearest(word: str, valid: Sequence[str]) -> str:
 def completed(content: Mapping[Any, Any], part: type[Config], usual: Config | None = None) -> dict[Any, Any]:
     """A copy in which a part that is given in part has the values, and the `kind`, of its field's default beside them.
 
-    They may differ from the defaults of its class, which hold for every other kind. `usual` is the default of the field
+    They may differ from the defaults of its class, which hold for every other kind. A kind that is null is left out
+    where a part may have none. `usual` is the default of the field
     that holds `content`, where it is of the class `part`.
     """
     result = {} if usual is None else without_defaults(usual)
@@ -71,6 +74,8 @@ def completed(content: Mapping[Any, Any], part: type[Config], usual: Config | No
         kind = kind_of(type(default)) if isinstance(default, Config) else None
         given = given if kind is None else {"kind": kind, **given}
         members = members_of(field.annotation)
+        if given.get("kind", "") is None and None in map(kind_of, members):
+            given = {key: of for key, of in given.items() if key != "kind"}
         chosen = [m for m in members if len(members) == 1 or kind_of(m) == given.get("kind")]
         if chosen:
             same = default if isinstance(default, chosen[0]) else None

@@ -15,6 +15,8 @@ SetRecalibration = Literal["aps", "raps"]
 Recalibration = Literal[TableRecalibration, ClassRecalibration, SetRecalibration]
 """Methods for distributions of a number, for probabilities of classes, and sets of classes."""
 RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
+OF_EDGES = ("attention_on_", "attended_keys", "keys_visited")
+"""Starts of metrics of edges between tokens."""
 
 
 class Evaluation(Config):

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from precisionflow.config.base import Config, keys_of, kind_of, members_of, nearest
+from precisionflow.config.base import NO_KIND, Config, keys_of, kind_of, members_of, nearest
 
 _PATTERNS = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$": "should be letters, digits and _ . + -, the first a letter or a digit",
@@ -42,7 +42,8 @@ def explain(error: ValidationError, root: type[Config]) -> str:
             return f"{dotted}: unknown key (given {shown}); {_allowed_keys(key, parts, root)}"
         case "union_tag_invalid":
             tag = str(context["tag"])
-            return f"{_join(dotted, 'kind')}: unknown value {tag!r}; {_allowed(tag, _kinds(parts))}"
+            without = "; or leave it out" if None in map(kind_of, parts) else ""
+            return f"{_join(dotted, 'kind')}: unknown value {tag!r}; {_allowed(tag, _kinds(parts))}{without}"
         case "union_tag_not_found":
             return f"{_join(dotted, 'kind')}: missing; allowed: {', '.join(_kinds(parts))}"
         case "missing":
@@ -90,7 +91,7 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
     parts: list[type[Config]] = [root]
     inside: list[type[Config]] = []
     for step in location:
-        tagged = [part for part in parts if kind_of(part) == step]
+        tagged = [part for part in parts if (kind_of(part) or NO_KIND) == step]
         if tagged and not any(step in keys_of(part) for part in parts):
             parts = tagged
             continue
@@ -120,9 +121,12 @@ def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[
     valid = sorted({name for part in parts for name in keys_of(part)})
     dotted = ".".join(key)
     elsewhere = [(path, kind) for path, kind in _paths(root) if path.split(".")[-1] == key[-1]]
-    kinds = list(dict.fromkeys(repr(kind) for path, kind in elsewhere if path == dotted and kind))
+    here = [kind for path, kind in elsewhere if path == dotted]
+    kinds = list(dict.fromkeys(repr(kind) for kind in here if kind))
     if kinds:
         hint = f"; it is a key of kind {_listed(kinds)}"
+    elif here:
+        hint = "; it is a key where kind is null or left out"
     elif elsewhere:
         hint = f"; did you mean {_listed(list(dict.fromkeys(repr(path) for path, _ in elsewhere)))}?"
     else:

@@ -6,7 +6,17 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
 from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReader, StageAllocator
-from precisionflow.config.attention import Attention, BlockSlots, Decay, GaussianSlots, Iterated, factors_of
+from precisionflow.config.attention import (
+    Attention,
+    BlockSlots,
+    Decay,
+    GaussianSlots,
+    Iterated,
+    TokenAttention,
+    factors_of,
+)
+from precisionflow.config.attention.iterated import NodeCount
+from precisionflow.config.attention.values import Iterations
 from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.external import Classifier, Estimator, External, PredictionFile
@@ -32,7 +42,7 @@ class Transformer(Config):
     blocks: Count = 2
     heads: Count = 4
     width: Count = 64
-    attention: Attention = Attention()
+    attention: TokenAttention = Attention()
     positions: Literal["rotary", "learned", "none"] = "rotary"
     """rotary: queries and keys are turned by an angle that grows with the token's position. Dot products and isotropic
     distances then depend on relative positions; precisions of single channels also on where the pair stands, since a
@@ -59,7 +69,7 @@ class Transformer(Config):
     more forward pass."""
     convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Places that a convolution over all channels sees, a residual layer of its own before each block's attention:
-    centred, or up to the token itself where the prior is causal; none: no such layer."""
+    centred, or up to the token itself where attention is causal; none: no such layer."""
     posterior: Posterior = Point()
     """Of classes of texts and tags of words another than point."""
 
@@ -89,12 +99,23 @@ class Transformer(Config):
 
     @model_validator(mode="after")
     def _every_head_has_a_slope(self) -> Self:
-        for prior in factors_of(self.attention.prior):
+        attention = self.attention
+        for prior in factors_of(attention.prior) if isinstance(attention, Attention) else ():
             if isinstance(prior, Decay) and prior.slopes is not None and len(prior.slopes) != self.heads:
                 raise ValueError(
                     f"model.attention.prior.slopes: given {len(prior.slopes)} for model.heads {self.heads}; "
                     "give one for each head"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_divide_heads(self) -> Self:
+        width = self.width // self.heads
+        if isinstance(self.attention, BlockSlots) and width % self.attention.blocks:
+            raise ValueError(
+                f"model.width {self.width} over model.heads {self.heads}, {width}, is not a multiple of "
+                f"model.attention.blocks {self.attention.blocks}; change one of them"
+            )
         return self
 
 
@@ -205,12 +226,12 @@ class Slots(Config):
     leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
     remedy: ClassVar[str | None] = "lower training.learning_rate"
     kind: Literal["slots"] = "slots"
-    count: Annotated[int, Field(ge=2, le=2**10), NUMBER] = 5
+    count: NodeCount = 5
     """Slots of an image: as many as objects and ground, or more."""
     attention: Iterated = GaussianSlots()
     """The edges that are summed out."""
     width: Count = 16
-    iterations: Annotated[int, Field(ge=1, le=1000), NUMBER] = 3
+    iterations: Iterations = 3
     """Steps of the slots."""
     hidden: Count = 32
     """Width of the layers before and behind the slots."""
@@ -281,6 +302,15 @@ def posterior_of(model: Model) -> Posterior | None:
             return None
         case _:
             assert_never(model)
+
+
+def has_edges(model: Model) -> bool:
+    """Whether tokens attend to tokens, so that metrics of their edges can be measured."""
+    match model:
+        case Transformer(attention=Attention()):
+            return True
+        case _:
+            return False
 
 
 def ensemble_of(model: Model) -> Ensemble | None:

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from precisionflow.models.attention.attention import Attention
-from precisionflow.models.attention.observed import Look, observed
+from precisionflow.models.attention.observed import Look, has_edges, observed
 
 ROWS = 256
 """Rows that are looked at at once."""
@@ -21,13 +20,14 @@ def attention_metrics(
     features: Features,
     cause: Int[np.ndarray, "rows causes"],
 ) -> dict[str, float]:
-    """attention_on_near_cause, attention_on_far_cause, keys_visited; nothing of a network without attention.
+    """attention_on_near_cause, attention_on_far_cause, keys_visited; nothing of a network without edges between
+    tokens.
 
     The first two: mean share of the last query's weights that its causes have in what the value averages, in the head
     of the layer where their sum is largest. The third: mean number of keys that a query looks at, over rows, layers,
     heads and queries.
     """
-    if not any(isinstance(module, Attention) for module in model.modules()):
+    if not has_edges(model):
         return {}
     masses, visited = [], []
     for rows, places in zip(features.split(ROWS), torch.from_numpy(cause).split(ROWS), strict=True):

@@ -18,6 +18,7 @@ from on_ranks import (
     INCREMENTAL,
     LEARNED_LAW,
     MUON,
+    NODES,
     PREDICTIVE_CODING,
     SECANT,
     STEPS,
@@ -68,10 +69,12 @@ def torch_curves(
     text_data: Path,
     table_experiment: Experiment,
     table_data: Path,
+    nodes_data: Path,
     scenes_data: Path,
     digits_data: Path,
 ) -> dict[str, list[float]]:
     return {
+        "nodes by head": torch_curve(resolve(text_tree | NODES), nodes_data),
         **{
             case.split(maxsplit=2)[2]: torch_curve(resolve(text_tree | images), digits_data)
             for case, images in IMAGES.items()
@@ -198,7 +201,14 @@ def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
 
 
 @pytest.mark.parametrize(
-    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED]
+    "case",
+    [
+        "stage 1 several steps",
+        "stage 3 learned law",
+        "stage 3 nodes by head",
+        "stage 2 incremental",
+        *SETTLED,
+    ],
 )
 def test_a_rule_of_several_steps_and_others_of_predictive_coding_under_zero_equal_torch(
     case, rank_losses, torch_curves

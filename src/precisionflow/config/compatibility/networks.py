@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config.agents import MOST_POLICIES, Agent
 from precisionflow.config.allocation import Budgeted, PatchReader
-from precisionflow.config.attention import StatedPrecision, first_without_a_key
+from precisionflow.config.attention import Attention, StatedPrecision, first_without_a_key
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.drawn_tables import MovingTarget
@@ -53,17 +53,23 @@ def transformer_has_a_sequence(experiment: "Experiment") -> None:
 def attention_sees_no_target(experiment: "Experiment") -> None:
     if not isinstance(experiment.model, Transformer):
         return
-    prior = experiment.model.attention.prior
-    if experiment.task.causal and not prior.causal:
+    attention = experiment.model.attention
+    if not experiment.task.causal or attention.causal:
+        return
+    if not isinstance(attention, Attention):
         raise ValueError(
-            f"model.attention.prior.kind: {prior.kind!r} lets a token see the later ones that it is to predict; "
-            "use causal, or product of it and causal"
+            f"model.attention.kind: {attention.kind!r} infers its nodes of all tokens, of the later ones too that a "
+            "token is to predict; leave kind out and use model.attention.prior.kind causal"
         )
+    raise ValueError(
+        f"model.attention.prior.kind: {attention.prior.kind!r} lets a token see the later ones that it is to predict; "
+        "use causal, or product of it and causal"
+    )
 
 
 def every_query_has_a_key(experiment: "Experiment") -> None:
     model, task = experiment.model, experiment.task
-    if not isinstance(model, Transformer):
+    if not isinstance(model, Transformer) or not isinstance(model.attention, Attention):
         return
     context = task.context  # type: ignore[union-attr]
     query = first_without_a_key(model.attention.prior, positions=context)
@@ -75,9 +81,10 @@ def every_query_has_a_key(experiment: "Experiment") -> None:
 
 
 def parts_of_attention_fit(experiment: "Experiment") -> None:
-    if not isinstance(experiment.model, Transformer):
+    model = experiment.model
+    if not isinstance(model, Transformer) or not isinstance(model.attention, Attention):
         return
-    attention, width = experiment.model.attention, experiment.model.width
+    attention, width = model.attention, model.width
     edges, value = attention.edges, attention.value
     if isinstance(attention.potential, StatedPrecision) and (attention.potential.rank or 0) > width:
         raise ValueError(

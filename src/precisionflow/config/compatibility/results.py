@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from precisionflow.config.attention import Attention
 from precisionflow.config.base import nearest
+from precisionflow.config.networks import Transformer
 from precisionflow.config.tasks import Images
 
 if TYPE_CHECKING:
@@ -55,11 +57,24 @@ def metrics_are_measured(experiment: "Experiment") -> None:
     named = [("ablation.metrics", name) for name in experiment.ablation.metrics]
     named += [("ablation.margins", name) for name in experiment.ablation.margins]
     for key, name in [*named, *(("gate", name) for name in experiment.gate)]:
-        if name not in measured:
+        if name in measured:
+            continue
+        if name in experiment.task.measured(experiment.evaluation):
             raise ValueError(
-                f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
-                f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+                f"{key}: {name} is of edges between tokens, and {_without_edges(experiment)} has none; leave it out"
             )
+        raise ValueError(
+            f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
+            f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+        )
+
+
+def _without_edges(experiment: "Experiment") -> str:
+    """The part of an experiment that leaves its tokens, or rows, without edges."""
+    model = experiment.model
+    if isinstance(model, Transformer) and not isinstance(model.attention, Attention):
+        return f"model.attention.kind {model.attention.kind}"
+    return f"model.kind {model.kind}"
 
 
 def margins_mean_something(experiment: "Experiment") -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from precisionflow.config.attention import StatedPrecision
+from precisionflow.config.attention import Attention, StatedPrecision
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import DeepSpeedEngine
@@ -82,7 +82,8 @@ def layers_can_lie_apart(experiment: "Experiment") -> None:
             f"learning.kind: {experiment.learning.kind} settles all layers at once, which {where} keeps apart; use "
             "backpropagation or engine.pipeline_stages 1"
         )
-    potential = model.attention.potential if isinstance(model, Transformer) else None
+    attention = model.attention if isinstance(model, Transformer) else None
+    potential = attention.potential if isinstance(attention, Attention) else None
     if isinstance(potential, StatedPrecision) and potential.shared:
         raise ValueError(
             f"model.attention.potential.shared: one map of all layers, which {where} keeps apart; give false or "

@@ -19,7 +19,7 @@ from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import ClassScores, score_classes
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
-from precisionflow.models.attention.observed import observed
+from precisionflow.models.attention.observed import has_edges, observed
 from precisionflow.records.cards import Optimum
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked, part_batches
@@ -73,9 +73,12 @@ class SyntheticPredictor(TrainedNetwork):
     def of_attention(self, experiment: Experiment, data: Path, drawn: Drawn) -> dict[str, float]:
         """attention_on_cause, attended_keys: means over targets, in the head where the first is largest.
 
-        The share of the cause in what the target gets; exp of the entropy of the shares, how many keys count.
+        The share of the cause in what the target gets; exp of the entropy of the shares, how many keys count. Nothing
+        of a network without edges between tokens.
         """
         assert drawn.cause is not None
+        if not has_edges(self.model):
+            return {}
         first, sums = 0, torch.zeros(())
         for batch in part_batches(experiment, PreparedSplit(data).part("test")):
             given = batch.to(self.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors
 from precisionflow.models.attention.attention import Attention
+from precisionflow.models.attention.iterated.nodes import LatentAttention
 from precisionflow.models.networks.layered import Layered, Residual, Where
 from precisionflow.models.numerics import at_least_float32
 
@@ -57,9 +58,13 @@ def to_heads(layers: Sequence[nn.Module], where: Where) -> Stretch:
 
 def heads_of(layer: nn.Module) -> int:
     """Heads of an attention layer, 0 of any other."""
-    if isinstance(layer, Residual) and isinstance(layer.branch, Attention):
-        return layer.branch.value.heads  # type: ignore[no-any-return]
-    return 0
+    match layer:
+        case Residual(branch=Attention() as of):
+            return of.value.heads  # type: ignore[no-any-return]
+        case Residual(branch=LatentAttention() as of):
+            return len(of.nodes.edges)
+        case _:
+            return 0
 
 
 def heads_of_layers(model: Layered) -> list[int]:

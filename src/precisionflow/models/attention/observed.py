@@ -34,6 +34,11 @@ class Look:
         return weights / weights.sum(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
+def has_edges(model: nn.Module) -> bool:
+    """Whether tokens attend to tokens anywhere in the model, so that there is something to look at."""
+    return any(isinstance(module, Attention) for module in model.modules())
+
+
 @contextlib.contextmanager
 def observed(model: nn.Module) -> Iterator[list[Look]]:
     """A list that gets a look at every attention module of the model, in their order, at each forward pass."""

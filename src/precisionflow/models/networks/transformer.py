@@ -9,12 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from precisionflow.config.attention import StatedPrecision
+from precisionflow.config.attention import Attention, LatentNodes, StatedPrecision
 from precisionflow.config.networks import Transformer
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.heads import HeadNorm
+from precisionflow.models.attention.iterated.nodes import latent_attention
 from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.shared import share_precisions
@@ -288,8 +289,8 @@ def residual_layers(config: Transformer) -> list[nn.Module]:
             layer_of(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
             for layer, branch in enumerate(_branches(config, last, rotation), start=len(layers) + 1)
         ]
-    match config.attention.potential:
-        case StatedPrecision(shared=True):
+    match config.attention:
+        case Attention(potential=StatedPrecision(shared=True)):
             share_precisions(layers)
     return layers
 
@@ -306,15 +307,20 @@ def positions_of(config: Transformer, context: int) -> nn.Module:
 
 
 def _attention(config: Transformer, last: LinearMap, rotation: nn.Module | None) -> nn.Module:
-    width = config.width // config.heads
-    return attention(
-        config.attention,
-        width=config.width,
-        heads=config.heads,
-        norm=HeadNorm(2 * config.heads, width) if config.query_key_norm else None,
-        rotation=rotation,
-        mix=last(config.width, config.width),
-    )
+    width, heads, mix = config.width, config.heads, last(config.width, config.width)
+
+    def norm(of: int) -> nn.Module | None:
+        return HeadNorm(of, width // heads) if config.query_key_norm else None
+
+    match config.attention:
+        case Attention() as edges:
+            normed = norm(2 * heads)
+            return attention(edges, width=width, heads=heads, norm=normed, rotation=rotation, mix=mix)
+        case LatentNodes() as nodes:
+            normed = norm(heads)
+            return latent_attention(nodes, width=width, heads=heads, norm=normed, rotation=rotation, mix=mix)
+        case _:
+            assert_never(config.attention)
 
 
 def _branches(config: Transformer, last: LinearMap, rotation: nn.Module | None) -> list[nn.Module]:
@@ -322,7 +328,7 @@ def _branches(config: Transformer, last: LinearMap, rotation: nn.Module | None) 
     branches = {"attention": _attention(config, last, rotation), "feed_forward": _feed_forward(config, last)}
     if config.convolution is not None:
         places = config.convolution
-        before = places - 1 if config.attention.prior.causal else places // 2
+        before = places - 1 if config.attention.causal else places // 2
         branches["convolution"] = Convolution(config.width, last, places=places, before=before)
     return [branches[kind] for kind in config.block]
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -68,6 +69,21 @@ def predictive_coding(*, seed: int = 0, scale: float = 1.0, count: int = 5, node
 
 MODELS = [hopfield, dot_product_slots, gaussian_slots, free_gaussian_slots, block_slots, predictive_coding]
 Make = Callable[..., Problem]
+PRESENT = torch.tensor([[True, False, True, True, True], [True] * 5, [False, True, True, False, False]])
+
+
+def padded(make: Make) -> Make:
+    """The same problems, without some of their observations."""
+
+    def made(**given: int | float) -> Problem:
+        model, state = make(**given)
+        return Problem(replace(model, present=PRESENT), state)
+
+    made.__name__ = f"padded_{make.__name__}"
+    return made
+
+
+PADDED = [*MODELS, *(padded(make) for make in MODELS if make is not hopfield)]
 
 
 def edges_of(model: Descending, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -96,19 +112,15 @@ def edges_of(model: Descending, state: torch.Tensor) -> tuple[torch.Tensor, list
 
 
 def alone(model: Descending, problem: int) -> Descending:
-    """The model of one of the problems."""
-    match model:
-        case Hopfield():
-            return Hopfield(model.patterns[problem], model.precision)
-        case DotProductSlots():
-            return DotProductSlots(model.observations[problem])
-        case GaussianSlots():
-            return GaussianSlots(model.observations[problem], model.precision, model.prior_precision)
-        case BlockSlots():
-            return BlockSlots(model.observations[problem], model.memory)
-        case PredictiveCoding():
-            given = model.weights, model.precisions, model.mean, model.prior_precision
-            return PredictiveCoding(model.observed[problem], *given)
+    """The model of one of the problems, padding taken out."""
+    if isinstance(model, Hopfield):
+        return replace(model, patterns=model.patterns[problem])
+    kept = slice(None) if model.present is None else model.present[problem]
+    if isinstance(model, PredictiveCoding):
+        last = {"weights": model.weights[-1][kept], "precisions": model.precisions[-1][kept]}
+        lists = {name: [*getattr(model, name)[:-1], of] for name, of in last.items()}
+        return replace(model, observed=model.observed[problem][kept], **lists, present=None)
+    return replace(model, observations=model.observations[problem][kept], present=None)
 
 
 def naive(model: Descending, state: torch.Tensor) -> torch.Tensor:
@@ -117,7 +129,7 @@ def naive(model: Descending, state: torch.Tensor) -> torch.Tensor:
     return -nodes - sum(factor.exp().mean().log() for factor in factors)
 
 
-@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("make", PADDED)
 @pytest.mark.parametrize("seed", range(3))
 def test_free_energy_and_gradient_are_those_of_the_definition(make: Make, seed: int) -> None:
     model, state = make(seed=seed)
@@ -156,7 +168,7 @@ def test_what_stands_is_stationary(make: Make) -> None:
     torch.testing.assert_close(model.gradient(settled.state), torch.zeros_like(start), rtol=0.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("make", PADDED)
 def test_the_covariance_is_the_inverse_of_the_curvature(make: Make) -> None:
     """Against autograd, away from the minimum too, where the curvature may have either sign."""
     model, state = make(seed=3)

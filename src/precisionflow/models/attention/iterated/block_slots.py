@@ -13,6 +13,7 @@ from precisionflow.models.attention.iterated.slots import (
     Covariance,
     DotProductSlots,
     Observations,
+    Present,
     of_all_slots,
 )
 
@@ -28,17 +29,18 @@ class BlockSlots:
 
     observations: Observations
     memory: Float[Tensor, "blocks memories block"]
+    present: Present | None = None
 
     @property
     def _slots(self) -> DotProductSlots:
-        return DotProductSlots(self.observations)
+        return DotProductSlots(self.observations, self.present)
 
     def free_energy(self, state: State) -> Energies:
         evidence = self._log_potentials(state).logsumexp(-1) - math.log(self.memory.shape[-2])
         return self._slots.free_energy(state) - evidence.sum((-2, -1))
 
     def posterior(self, state: State) -> Float[Tensor, "*problems nodes observations"]:
-        """p(edge j -> i | x_j, z): what each slot has of each observation."""
+        """p(edge j -> i | x_j, z): what each slot has of each observation, 0 of padding."""
         return self._slots.posterior(state)
 
     def recalled(self, state: State) -> Float[Tensor, "*problems nodes blocks memories"]:

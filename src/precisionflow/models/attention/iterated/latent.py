@@ -1,17 +1,23 @@
 """What an iterated model has beside observations and slots: precisions, memory nodes, causes; by the configuration."""
 
 import math
-from typing import Any, Protocol, assert_never, runtime_checkable
+from typing import Any, ClassVar, Protocol, assert_never, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config import attention as kinds
+from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.iterated import State
 from precisionflow.models.attention.iterated.block_slots import BlockSlots
 from precisionflow.models.attention.iterated.predictive_coding import PredictiveCoding
-from precisionflow.models.attention.iterated.slots import DotProductSlots, GaussianSlots, Observations
+from precisionflow.models.attention.iterated.slots import (
+    DotProductSlots,
+    GaussianSlots,
+    Observations,
+    Present,
+)
 from precisionflow.models.likelihoods.density import limited
 
 Slots = Float[Tensor, "*problems slots width"]
@@ -22,8 +28,8 @@ Shares = Float[Tensor, "*problems slots observations"]
 class Latent(Protocol):
     """Interface of edges to slot attention."""
 
-    def model(self, observations: Observations) -> Any:
-        """A `Descending` of these observations."""
+    def model(self, observations: Observations, present: Present | None = None) -> Any:
+        """A `Descending` of these observations, of which padding is no one; none: all are present."""
         ...
 
     def begun(self, slots: Slots) -> State:
@@ -55,30 +61,35 @@ class SlotsAlone(nn.Module):
 class Gaussian(SlotsAlone):
     """`GaussianSlots` of a learned precision that starts at 1."""
 
+    group: ClassVar[GroupName] = "distribution"
+
     def __init__(self) -> None:
         super().__init__()
         self.log_precision = nn.Parameter(torch.zeros(1))
 
-    def model(self, observations: Observations) -> GaussianSlots:
-        return GaussianSlots(observations, precision=limited(self.log_precision).exp()[0])
+    def model(self, observations: Observations, present: Present | None = None) -> GaussianSlots:
+        precision = limited(self.log_precision).exp()[0]
+        return GaussianSlots(observations, precision=precision, present=present)
 
 
 class DotProduct(SlotsAlone):
     """`DotProductSlots` of n observations over sqrt(n): slots are sums, and <z, x> keeps its scale whatever n is."""
 
-    def model(self, observations: Observations) -> DotProductSlots:
-        return DotProductSlots(spread(observations))
+    def model(self, observations: Observations, present: Present | None = None) -> DotProductSlots:
+        return DotProductSlots(spread(observations, present), present)
 
 
 class Blocks(SlotsAlone):
     """`BlockSlots` of the same observations, their memory nodes learned."""
 
+    group: ClassVar[GroupName] = "distribution"
+
     def __init__(self, width: int, *, blocks: int, memories: int) -> None:
         super().__init__()
         self.memory = nn.Parameter(torch.randn(blocks, memories, width // blocks))
 
-    def model(self, observations: Observations) -> BlockSlots:
-        return BlockSlots(spread(observations), self.memory)
+    def model(self, observations: Observations, present: Present | None = None) -> BlockSlots:
+        return BlockSlots(spread(observations, present), self.memory, present)
 
 
 class Causes(nn.Module):
@@ -88,13 +99,15 @@ class Causes(nn.Module):
     errors, which starts at 1, as that of the causes is.
     """
 
+    group: ClassVar[GroupName] = "distribution"
+
     def __init__(self, width: int, *, count: int, causes: int) -> None:
         super().__init__()
         self.mean = nn.Parameter(torch.randn(causes, width))
         self.weights = nn.Parameter(torch.ones(count, causes))
         self.log_precision = nn.Parameter(torch.zeros(2))
 
-    def model(self, observations: Observations) -> PredictiveCoding:
+    def model(self, observations: Observations, present: Present | None = None) -> PredictiveCoding:
         slots, seen = len(self.weights), observations.shape[-2]
         of_slots, of_observations = limited(self.log_precision).exp().split(1)
         return PredictiveCoding(
@@ -103,6 +116,7 @@ class Causes(nn.Module):
             precisions=[of_slots.expand(slots), of_observations.expand(seen)],
             mean=self.mean,
             prior_precision=1.0,
+            present=present,
         )
 
     def begun(self, slots: Slots) -> State:
@@ -130,6 +144,8 @@ def latent(config: kinds.Iterated, *, count: int, width: int) -> nn.Module:
             assert_never(config)
 
 
-def spread(observations: Observations) -> Observations:
-    """x_j / sqrt(n)."""
-    return observations / math.sqrt(observations.shape[-2])
+def spread(observations: Observations, present: Present | None) -> Observations:
+    """x_j / sqrt(n), n the number of those that are present."""
+    if present is None:
+        return observations / math.sqrt(observations.shape[-2])
+    return observations / present.sum(-1)[..., None, None].clamp(min=1).sqrt()

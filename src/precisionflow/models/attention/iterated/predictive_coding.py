@@ -10,6 +10,7 @@ from torch import Tensor
 
 from precisionflow.models.attention.iterated import Energies, State
 from precisionflow.models.attention.iterated.curvature import variance
+from precisionflow.models.attention.iterated.slots import Present, kept
 
 Layer = Float[Tensor, "*problems _nodes width"]
 Between = Float[Tensor, "*problems _upper _lower"]
@@ -36,6 +37,8 @@ class PredictiveCoding:
     """k of each node, from layer 1 to the observed one."""
     mean: Float[Tensor, "_first width"]
     prior_precision: float
+    present: Present | None = None
+    """Which of the observed nodes are there; padding has no parent."""
 
     def layers(self, state: State) -> list[Layer]:
         """The latent layers, which the state holds side by side, and the observed one."""
@@ -46,13 +49,17 @@ class PredictiveCoding:
         total = 0.5 * self.prior_precision * (layers[0] - self.mean).square().sum((-2, -1))
         for place, precision in enumerate(self.precisions):
             evidence = self._log_potentials(layers, place).logsumexp(-1) - math.log(layers[place].shape[-2])
-            total = total - (evidence + 0.5 * state.shape[-1] * precision.log()).sum(-1)
+            evidence = evidence + 0.5 * state.shape[-1] * precision.log()
+            total = total - kept(evidence, self._present[place]).sum(-1)
         return total
 
     def posterior(self, state: State) -> list[Between]:
-        """p_ij of every pair of layers: which node below each node comes from."""
+        """p_ij of every pair of layers: which node below each node comes from; 0 of padding."""
         layers = self.layers(state)
-        return [self._log_potentials(layers, place).softmax(-1) for place in range(len(self.weights))]
+        return [
+            kept(self._log_potentials(layers, place).softmax(-1), None if of is None else of[..., None])
+            for place, of in enumerate(self._present)
+        ]
 
     def gradient(self, state: State) -> State:
         """dF / dz, as above."""
@@ -91,6 +98,11 @@ class PredictiveCoding:
             pulls = precision[:, None, None] * pulls.flatten(-2)
             curvature = curvature + expected - variance(posterior[place], pulls)
         return torch.linalg.inv(curvature)
+
+    @property
+    def _present(self) -> list[Present | None]:
+        """Nodes that are there, from layer 1 to the observed one."""
+        return [*[None] * (len(self.weights) - 1), self.present]
 
     def _parts(self, place: int, nodes: int) -> Float[Tensor, "_upper _lower nodes"]:
         """d e_ij / d z of the latent nodes, those of all layers side by side."""

@@ -40,6 +40,14 @@ def settle(model: Descending, start: State, *, iterations: int, tolerance: float
     return Settled(state, torch.stack(energies), steps)
 
 
+def descended(model: Descending, start: State, *, iterations: int) -> State:
+    """z <- step(z) from `start`, for every problem so many times: F is not looked at, its rounding decides nothing."""
+    state = start
+    for _ in range(iterations):
+        state = model.step(state)
+    return state
+
+
 @torch.no_grad()
 def _looked_at(model: Descending, state: State) -> Tensor:
     return model.free_energy(state)

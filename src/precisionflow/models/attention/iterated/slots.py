@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.models.attention.iterated import Energies, State
@@ -13,6 +13,18 @@ from precisionflow.models.attention.iterated.curvature import variance
 Observations = Float[Tensor, "*problems observations width"]
 Shares = Float[Tensor, "*problems nodes observations"]
 Covariance = Float[Tensor, "*problems size size"]
+Present = Bool[Tensor, "*problems observations"]
+"""True where an observation is there, False where it is padding, which has no edge."""
+
+
+def kept(of: Tensor, where: Tensor | None) -> Tensor:
+    """A tensor, 0 where it is not to be kept; none: all of it is."""
+    return of if where is None else torch.where(where, of, 0.0)
+
+
+def rows(present: Present | None) -> Bool[Tensor, "*problems 1 observations"] | None:
+    """The same for what has a row of observations for each node."""
+    return None if present is None else present[..., None, :]
 
 
 @dataclass(frozen=True)
@@ -24,14 +36,15 @@ class DotProductSlots:
     """
 
     observations: Observations
+    present: Present | None = None
 
     def free_energy(self, state: State) -> Energies:
         evidence = (state @ self.observations.mT).logsumexp(-2) - math.log(state.shape[-2])
-        return 0.5 * state.square().sum((-2, -1)) - evidence.sum(-1)
+        return 0.5 * state.square().sum((-2, -1)) - kept(evidence, self.present).sum(-1)
 
     def posterior(self, state: State) -> Shares:
-        """p(edge j -> i | x_j, z): what each slot has of each observation."""
-        return (state @ self.observations.mT).softmax(-2)
+        """p(edge j -> i | x_j, z): what each slot has of each observation, 0 of padding."""
+        return kept((state @ self.observations.mT).softmax(-2), rows(self.present))
 
     def step(self, state: State) -> State:
         return self.posterior(state) @ self.observations
@@ -60,28 +73,28 @@ class GaussianSlots:
     observations: Observations
     precision: float | Float[Tensor, ""]
     prior_precision: float = 0.0
+    present: Present | None = None
 
     def free_energy(self, state: State) -> Energies:
         evidence = self._log_potentials(state).logsumexp(-2) - math.log(state.shape[-2])
-        centred = state - self.observations.mean(-2, keepdim=True)
-        return 0.5 * self.prior_precision * centred.square().sum((-2, -1)) - evidence.sum(-1)
+        centred = state - self._centre
+        node = 0.5 * self.prior_precision * centred.square().sum((-2, -1))
+        return node - kept(evidence, self.present).sum(-1)
 
     def posterior(self, state: State) -> Shares:
-        """p(edge j -> i | x_j, z): what each slot has of each observation."""
-        return self._log_potentials(state).softmax(-2)
+        """p(edge j -> i | x_j, z): what each slot has of each observation, 0 of padding."""
+        return kept(self._log_potentials(state).softmax(-2), rows(self.present))
 
     def step(self, state: State) -> State:
         """A slot that has nothing of any observation stays where it is if its prior has no precision."""
-        shares = self.posterior(state)
-        centre = self.observations.mean(-2, keepdim=True)
+        shares, centre = self.posterior(state), self._centre
         weight = self.precision * shares.sum(-1, keepdim=True) + self.prior_precision
         pulled = self.precision * (shares @ (self.observations - centre))
         return torch.where(weight > 0, centre + pulled / torch.where(weight > 0, weight, 1.0), state)
 
     def gradient(self, state: State) -> State:
         """dF / dz_i = l (z_i - c) - b sum_j p(i | x_j) (x_j - z_i)."""
-        shares = self.posterior(state)
-        centre = self.observations.mean(-2, keepdim=True)
+        shares, centre = self.posterior(state), self._centre
         pull = shares @ (self.observations - centre) - shares.sum(-1, keepdim=True) * (state - centre)
         return self.prior_precision * (state - centre) - self.precision * pull
 
@@ -93,9 +106,17 @@ class GaussianSlots:
         pulls = self.precision * (self.observations[..., :, None, :] - state[..., None, :, :])
         return torch.linalg.inv(expected - variance(shares.mT, of_all_slots(pulls)))
 
+    @property
+    def _centre(self) -> Float[Tensor, "*problems 1 width"]:
+        """c."""
+        if self.present is None:
+            return self.observations.mean(-2, keepdim=True)
+        count = self.present.sum(-1)[..., None, None].clamp(min=1)
+        return kept(self.observations, self.present[..., None]).sum(-2, keepdim=True) / count
+
     def _log_potentials(self, state: State) -> Shares:
         """-b / 2 |x_j - z_i|^2 from what lies around the observations' mean: a common offset costs no accuracy."""
-        centre = self.observations.mean(-2, keepdim=True)
+        centre = self._centre
         observed, slots = self.observations - centre, state - centre
         lengths = slots.square().sum(-1, keepdim=True) + observed.square().sum(-1)[..., None, :]
         return -0.5 * self.precision * (lengths - 2 * slots @ observed.mT)
