@@ -1,4 +1,4 @@
-"""Drawn from a known law: a toy, sensors, a moving target, nodes of a chain, objects, scenes, videos, stages."""
+"""Drawn from a known law: a toy, sensors, moving targets, node chains, objects, scenes, videos, stages, patterns."""
 
 import math
 from typing import Annotated, ClassVar, Literal, Self
@@ -289,3 +289,46 @@ class StageChains(Source):
     @property
     def dataset(self) -> str:
         return f"{self.kind}_{self.encoder}_{self.decoder}_spread_{self.spread:g}"
+
+
+class StoredPatterns(Source):
+    """Patterns of length 1 to be stored, and queries: each is a pattern with noise of a length, its direction random.
+
+    Every split draws patterns and queries of its own.
+    """
+
+    kind: Literal["stored_patterns"] = "stored_patterns"
+    width: Annotated[int, Field(ge=2), NUMBER] = 16
+    """Channels of a pattern."""
+    patterns: Annotated[int, Field(ge=2), NUMBER] = 4096
+    """The load: patterns that are stored at once."""
+    values: Literal["continuous", "binary"] = "continuous"
+    """continuous: uniform on the unit sphere. binary: every channel is 1 / sqrt(width) or its negative, either sign as
+    likely."""
+    clusters: Count | None = None
+    """Patterns lie about so many centres, which are drawn like patterns; pattern i about centre i modulo `clusters`.
+    None: they have nothing to do with each other."""
+    spread: Positive = 0.4
+    """Distance of a pattern of a cluster from its centre, before its length becomes 1 again or signs are taken."""
+    noise: NonNegative = 0.3
+    """Distance of a query from its pattern."""
+    seed: Seed = 0
+
+    @property
+    def dataset(self) -> str:
+        binary = "" if self.values == "continuous" else "_binary"
+        near = "" if self.clusters is None else f"_clusters_{self.clusters}"
+        return f"{self.kind}_{self.patterns}x{self.width}{binary}{near}_noise_{self.noise:g}"
+
+    @model_validator(mode="after")
+    def _patterns_can_differ(self) -> Self:
+        if self.values == "binary" and self.patterns > 2**self.width:
+            raise ValueError(
+                f"task.source.patterns: there are {2**self.width} binary patterns of width {self.width}, and "
+                f"{self.patterns} are asked for; give fewer or raise task.source.width"
+            )
+        if self.clusters is not None and self.clusters > self.patterns:
+            raise ValueError(
+                f"task.source.clusters: {self.clusters} clusters of {self.patterns} patterns; give at most as many"
+            )
+        return self

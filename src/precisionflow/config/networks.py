@@ -23,6 +23,7 @@ from precisionflow.config.external import Classifier, Estimator, External, Predi
 from precisionflow.config.filters import Filter
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
+from precisionflow.config.memories import AssociativeMemory
 from precisionflow.config.posteriors import Ensemble, Point, Posterior
 
 
@@ -272,6 +273,7 @@ Model = Annotated[
     | Agent
     | Slots
     | Clusters
+    | AssociativeMemory
     | Filter
     | PatchReader
     | FrameAllocator
@@ -295,6 +297,7 @@ def posterior_of(model: Model) -> Posterior | None:
             | Agent()
             | Slots()
             | Clusters()
+            | AssociativeMemory()
             | Filter()
             | Budgeted()
             | External()

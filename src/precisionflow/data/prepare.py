@@ -15,6 +15,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -30,6 +31,7 @@ from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.objects import open_objects
 from precisionflow.data.tasks.planning import open_planning
 from precisionflow.data.tasks.regression import open_regression
+from precisionflow.data.tasks.retrieval import open_retrieval
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.data.tasks.stages import open_stages
 from precisionflow.data.tasks.synthetic import open_synthetic_task
@@ -122,6 +124,8 @@ def open_task(task: Task, split: int) -> Opened:
             return open_videos(task, split=split)
         case StageAllocation():
             return open_stages(task, split=split)
+        case Retrieval():
+            return open_retrieval(task, split=split)
         case Tagging():
             return open_tagging(task, split=split)
         case Planning():

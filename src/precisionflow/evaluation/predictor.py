@@ -14,6 +14,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -29,6 +30,7 @@ from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.objects import ObjectPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
+from precisionflow.evaluation.tasks.retrieval import RetrievalPredictor
 from precisionflow.evaluation.tasks.stages import StagePredictor
 from precisionflow.evaluation.tasks.stated import StatedAny, load_stated
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
@@ -44,6 +46,7 @@ Predictor = (
     | ScenePredictor
     | VideoPredictor
     | StagePredictor
+    | RetrievalPredictor
     | TablePredictor
     | TokenPredictor
     | ClassPredictor
@@ -87,6 +90,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(VideoPredictor, model, model_card=model_card, card=card, device=device)
         case StageAllocation():
             return load_network(StagePredictor, model, model_card=model_card, card=card, device=device)
+        case Retrieval():
+            return load_network(RetrievalPredictor, model, model_card=model_card, card=card, device=device)
         case Tagging():
             return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
         case Planning():

@@ -152,6 +152,11 @@ tokens tell, and what changing them costs."""
 STAGES = _schema(row=_whole, utility=_real, precision_error=_real, elbo=_real)
 """evaluation/predictions.parquet of stages: the row's number; nats that the tokens of its stages tell; root mean square
 error of ln precision of its stages; lower bound of ln p of its readings, in nats."""
+RETRIEVALS = _schema(
+    row=_whole, retrieved=pa.bool_(), state_error=_real, patterns_at_rest=_real, steps_to_rest=_whole
+)
+"""evaluation/predictions.parquet of queries: the query's number; whether it ends within 0.1 of its pattern; its
+distance from it there; exp of the entropy of p(pattern | state) there; steps."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,

@@ -192,10 +192,11 @@ def predict_with_uncertainty(
     the central interval. A model of classes: `class`, `confidence`, `entropy` and its part `epistemic` in nats, and
     `p_<class>` of every class. A model of images without classes: `free_energy` of a pixel in nats and the mean squared
     errors `reconstruction_error` and `completion_error`. A model of objects: `groups`, one that shares tokens:
-    `tokens`, their numbers with a blank between two. `recalibrated` names a method of evaluation.recalibration,
-    fitted when the model was evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds
-    too, temperature tempers probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
-    column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
+    `tokens`, a memory: `state`, their numbers with a blank between two. `recalibrated` names a method of
+    evaluation.recalibration, fitted when the model was evaluated: its intervals in place of the model's own;
+    variance_scaling multiplies the stds too, temperature tempers probabilities, aps and raps add the prediction sets
+    `set_<per cent>`. ValueError for a column that is missing or holds no finite numbers, a method or level that the
+    model lacks, and a model of texts.
     """
     values = features_in(model, frame)
     predicted = predictions(model, values, levels=levels, recalibrated=recalibrated)
@@ -210,6 +211,7 @@ def predictions(
     from precisionflow.evaluation.tasks.images import UnlabelledPredictor
     from precisionflow.evaluation.tasks.objects import ObjectPredictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
+    from precisionflow.evaluation.tasks.retrieval import RetrievalPredictor
     from precisionflow.evaluation.tasks.stages import StagePredictor
     from precisionflow.evaluation.tasks.videos import VideoPredictor
     from precisionflow.evaluation.uncertainty import class_table, image_table, uncertainty_table
@@ -223,6 +225,8 @@ def predictions(
         return _listed("groups", predictor.groups(features))
     if isinstance(predictor, VideoPredictor | StagePredictor):
         return _listed("tokens", predictor.tokens(features))
+    if isinstance(predictor, RetrievalPredictor):
+        return _listed("state", predictor.states(features))
     assert isinstance(predictor, RowClassPredictor), "a model of a table"
     return class_table(predictor.stated(features), predictor.data_card.class_names, levels=levels, fit=fit)
 

@@ -20,6 +20,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -208,7 +209,13 @@ def read_samples(task: Task, file: Path) -> Samples:
     """The samples in `<part>.parquet`."""
     match task:
         case (
-            Regression() | Classification() | Objects() | Allocation() | VideoAllocation() | StageAllocation()
+            Regression()
+            | Classification()
+            | Objects()
+            | Allocation()
+            | VideoAllocation()
+            | StageAllocation()
+            | Retrieval()
         ):
             return TableRows(Rows.read(file))
         case Images():

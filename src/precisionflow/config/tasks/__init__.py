@@ -8,6 +8,7 @@ from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask
 from precisionflow.config.tasks.images import IMAGE_METRICS, Allocation, Images, Objects
 from precisionflow.config.tasks.numbers import Regression
 from precisionflow.config.tasks.planning import PLANNING_METRICS, Planning
+from precisionflow.config.tasks.retrieval import Retrieval
 from precisionflow.config.tasks.rows import Classification
 from precisionflow.config.tasks.stages import StageAllocation
 from precisionflow.config.tasks.texts import Auxiliary, NextToken, SequenceClassification, Synthetic, Tagging
@@ -26,6 +27,7 @@ __all__ = [
     "Objects",
     "Planning",
     "Regression",
+    "Retrieval",
     "SequenceClassification",
     "StageAllocation",
     "Synthetic",
@@ -46,6 +48,7 @@ Task = Annotated[
     | Objects
     | Allocation
     | VideoAllocation
-    | StageAllocation,
+    | StageAllocation
+    | Retrieval,
     Field(discriminator="kind"),
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from precisionflow.config.tasks import StageAllocation, VideoAllocation
+from precisionflow.config.tasks import Retrieval, StageAllocation, VideoAllocation
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHT, without
@@ -21,7 +21,7 @@ Draw = Callable[[int, np.random.Generator], Float[np.ndarray, "rows features"]]
 
 
 def opened(
-    task: VideoAllocation | StageAllocation,
+    task: VideoAllocation | StageAllocation | Retrieval,
     draw: Draw,
     *,
     stream: int,

@@ -18,6 +18,7 @@ from precisionflow.config.likelihoods import (
     FreeEnergy,
     Objective,
 )
+from precisionflow.config.memories import AssociativeMemory
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.tasks import (
     Allocation,
@@ -28,6 +29,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -40,6 +42,7 @@ from precisionflow.models.networks.filter import landing_filter
 from precisionflow.models.networks.fusion import fusion
 from precisionflow.models.networks.generative import generative
 from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.memory import memory
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.objects import grouping
 from precisionflow.models.networks.transformer import (
@@ -90,6 +93,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case Objects():
             assert isinstance(experiment.model, Slots | Clusters)
             return grouping(experiment.model, pixels=experiment.task.source.side**2)
+        case Retrieval():
+            assert isinstance(experiment.model, AssociativeMemory)
+            return memory(experiment.model, experiment.task)
         case Tagging(context=context, auxiliary=auxiliary):
             assert isinstance(experiment.model, Transformer)
             tags = _tag_readout(auxiliary, card)
@@ -116,7 +122,7 @@ def _of_a_number(experiment: Experiment, card: DatasetCard) -> Layered:
             return landing_filter(experiment.model, task.source, card.table)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
-        case Generative() | Slots() | Clusters() | Budgeted() | Agent() | External():
+        case Generative() | Slots() | Clusters() | AssociativeMemory() | Budgeted() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no network of a number")
         case Transformer():
             heads = density(experiment.objective).heads

@@ -1,9 +1,10 @@
 """A network as a chain of layers and a readout: what both backprop and predictive coding train."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Bool
+import numpy as np
+from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -17,6 +18,15 @@ Mask = Bool[Tensor, "batch tokens"]
 """True at real tokens, False at padding."""
 Where = tuple[Sites, ...]
 """Sites of the tokens, which every layer is told; empty where a network has rows, not tokens."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A part of a network that takes something from training rows, before anything is learned by gradients."""
+
+    def fit(self, features: Float32[np.ndarray, "rows features"]) -> None:
+        """From the features of all training rows."""
+        ...
 
 
 class Layered(nn.Module):

@@ -19,6 +19,7 @@ from precisionflow.config.likelihoods import (
     ExpectedFreeEnergy,
     FreeEnergy,
 )
+from precisionflow.config.memories import AssociativeMemory
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.tasks import SequenceClassification, Tagging
 from precisionflow.models.likelihoods.categorical import Categorical
@@ -44,7 +45,7 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Generative() | Slots() | Clusters() | Budgeted() | Agent() | External():
+        case Generative() | Slots() | Clusters() | AssociativeMemory() | Budgeted() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no weights of a number")
         case Fusion() | Filter():
             return _of_posterior(kinds.Point(), experiment, card, weights)

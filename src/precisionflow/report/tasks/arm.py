@@ -14,6 +14,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -79,6 +80,8 @@ def of_task(
             return Classes(*given, IMAGES)
         case VideoAllocation() | StageAllocation():
             return Unstated(*given, "Tokens are shared")
+        case Retrieval():
+            return Unstated(*given, "Patterns are retrieved")
         case Tagging():
             return Classes(*given, WORDS)
         case Planning():

@@ -1,4 +1,4 @@
-"""Answers for rows of numbers: groups of pixels, tokens of frames and stages."""
+"""Answers for rows of numbers: groups of pixels, tokens of frames and stages, states at rest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,4 +32,16 @@ class SharedTokens(OfFeatures):
 
     def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each; ValueError for a number that is beyond float32, and for a precision that is not above 0."""
+        return predictions(model, features, levels=(LEVEL,), recalibrated=None)
+
+
+class StatesAtRest(OfFeatures):
+    """Answers for queries of stored patterns: the query in, the state where it comes to rest out."""
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """The columns -> state, its numbers in their order with a blank between two."""
+        return Contract.of(columns_of(card), {"state": "string"})
+
+    def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each query; ValueError for a number that is beyond float32."""
         return predictions(model, features, levels=(LEVEL,), recalibrated=None)

@@ -11,6 +11,7 @@ from precisionflow.config.tasks import (
     Objects,
     Planning,
     Regression,
+    Retrieval,
     SequenceClassification,
     StageAllocation,
     Synthetic,
@@ -21,7 +22,7 @@ from precisionflow.config.tasks import (
 from precisionflow.records.cards import DatasetCard
 from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.answers.histories import ActionsOfHistories
-from precisionflow.serving.answers.numbers import GroupsOfPixels, SharedTokens
+from precisionflow.serving.answers.numbers import GroupsOfPixels, SharedTokens, StatesAtRest
 from precisionflow.serving.answers.rows import ClassesOfRows, Energies, Intervals
 from precisionflow.serving.answers.tags import TagsOfWords
 from precisionflow.serving.answers.texts import ClassesOfSequences, ClassesOfTexts, NextTokens
@@ -33,6 +34,7 @@ Answers = (
     | Energies
     | GroupsOfPixels
     | SharedTokens
+    | StatesAtRest
     | NextTokens
     | ClassesOfTexts
     | ClassesOfSequences
@@ -69,6 +71,8 @@ def answers_of(task: Task) -> Answers:
             return ClassesOfRows()
         case VideoAllocation() | StageAllocation():
             return SharedTokens()
+        case Retrieval():
+            return StatesAtRest()
         case Tagging():
             return TagsOfWords(task)
         case Planning():

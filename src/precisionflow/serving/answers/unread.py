@@ -2,6 +2,7 @@
 
 from precisionflow.config import Experiment
 from precisionflow.config.allocation import FrameAllocator, Oracle, PatchReader, StageAllocator
+from precisionflow.config.memories import AssociativeMemory
 
 STANDS = 1.0
 """Value that stands for a cell of such a column: a patch that there is, a precision above 0, any ln w."""
@@ -20,5 +21,7 @@ def is_read(column: str, experiment: Experiment) -> bool:
             return not column.startswith("true_")
         case PatchReader():
             return column != "patch"
+        case AssociativeMemory():
+            return not column.startswith("pattern_")
         case _:
             return True

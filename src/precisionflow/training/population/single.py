@@ -14,8 +14,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.likelihoods.objective import objective
-from precisionflow.models.networks.inputs import NormalScores
-from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.layered import Fitted, Layered
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import PreparedSplit, data_folder
@@ -76,8 +75,9 @@ class Single:
             images = seeded(self.stream, lambda: generative_model(experiment, self.card))
             return GenerativeLearner(images, total=ranks.sum)
         model = seeded(self.stream, lambda: network(experiment, self.card))
-        if isinstance(model.inputs, NormalScores):
-            model.inputs.fit(Rows.read(self.data.part("train")).features)
+        for part in (model.inputs, *model.layers):
+            if isinstance(part, Fitted):
+                part.fit(Rows.read(self.data.part("train")).features)
         return learner(
             model,
             objective(experiment.objective),
