@@ -130,7 +130,7 @@ def main() -> None:
     given = parser.parse_args()
     full = trained(Network(config.Attention()), steps=given.steps)
     ours = trained(Network(EXPANDING), steps=given.steps)
-    test = draw(given.sequences, TOKENS, np.random.default_rng(2))
+    test = draw(given.sequences, TOKENS, np.random.default_rng(3))  # the settings were chosen on those of 2
     of_full, of_ours = losses(full, test), losses(ours, test)
     above = of_ours - of_full
     interval = stats.t.interval(0.95, given.sequences - 1, above.mean().item(), stats.sem(above))
