@@ -21,7 +21,8 @@ class AssociativeMemory(Config):
     kind: Literal["associative_memory"] = "associative_memory"
     energy: Literal["exponential", "quadratic"] = "exponential"
     """exponential: b / 2 |z|^2 - ln mean_j exp(b <z, x_j>), b the precision (Ramsauer et al. 2021). quadratic:
-    -1/2 z^T W z over states of equal channels, W the sum of x_j x_j^T without its diagonal (Hopfield 1982)."""
+    -1/2 z^T W z over states of equal channels, from the one nearest to the query, W the sum of x_j x_j^T without its
+    diagonal (Hopfield 1982)."""
     precision: Annotated[float, Field(ge=1e-3, le=1e6), NUMBER] = 32.0
     """b, or where it begins to be learned."""
     learned: Flag = False

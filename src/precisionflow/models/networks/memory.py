@@ -1,6 +1,8 @@
 """A network that stores the training part's patterns and retrieves those that queries are of."""
 
 import math
+from functools import partial
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -59,9 +61,19 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def settled(self, queries: Queries, stored: Stored) -> Settled:
-        """Where queries come to rest among stored patterns, each by itself: problems of one latent node."""
-        model = self.retrieval(stored) if self.config.energy == "exponential" else Quadratic(stored)
-        return settle(model, queries[:, None], iterations=self.config.iterations, tolerance=STANDS)
+        """Where queries come to rest among stored patterns, each by itself: problems of one latent node.
+
+        Of the quadratic energy, from the states that are nearest to them.
+        """
+        rest = partial(settle, iterations=self.config.iterations, tolerance=STANDS)
+        match self.config.energy:
+            case "exponential":
+                return rest(self.retrieval(stored), queries[:, None])
+            case "quadratic":
+                model = Quadratic(stored)
+                return rest(model, model.nearest(queries[:, None]))
+            case _:
+                assert_never(self.config.energy)
 
     def retrieval(self, stored: Stored) -> Hopfield:
         """The exponential energy at the precision."""

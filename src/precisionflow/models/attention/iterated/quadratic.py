@@ -14,12 +14,16 @@ from precisionflow.models.attention.iterated import Energies, State
 class Quadratic:
     """F(z) = -1/2 z^T W z, W = sum_j x_j x_j^T without its diagonal, added up over the latent nodes (Hopfield 1982).
 
-    A step is one channel after the other: z_c <- sign(sum_d W_cd z_d) / sqrt(width), its own sign where the sum is 0.
-    From the second step on every channel changes for a lower F alone. Of random binary patterns, about 0.14 times the
-    width are stored.
+    Channels of a state are 1 / sqrt(width) or its negative. A step is one channel after the other:
+    z_c <- sign(sum_d W_cd z_d) / sqrt(width), as it is where the sum is 0 within rounding. So a channel changes for a
+    lower F alone. Of random binary patterns, about 0.14 times the width are stored.
     """
 
     patterns: Float[Tensor, "*#problems patterns width"]
+
+    def nearest(self, numbers: State) -> State:
+        """The states that are nearest to numbers; the positive one of a channel that is 0."""
+        return torch.where(numbers < 0, -1.0, 1.0).to(numbers.dtype) / numbers.shape[-1] ** 0.5
 
     def free_energy(self, state: State) -> Energies:
         return -0.5 * ((state @ self.weights) * state).sum((-2, -1))
@@ -32,8 +36,9 @@ class Quadratic:
 
     def step(self, state: State) -> State:
         state, width = state.clone(), state.shape[-1]
+        rounding = width * torch.finfo(state.dtype).eps * self.weights.norm(dim=-2)
         for channel in range(width):
             drive = (state @ self.weights[..., channel : channel + 1])[..., 0]
-            own = torch.where(state[..., channel] < 0, -1.0, 1.0).to(state.dtype)
-            state[..., channel] = torch.where(drive == 0, own, drive.sign()) / width**0.5
+            tied = drive.abs() <= rounding[..., channel, None]
+            state[..., channel] = torch.where(tied, state[..., channel], drive.sign() / width**0.5)
         return state
