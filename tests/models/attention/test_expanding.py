@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import oracles
 import pytest
@@ -100,12 +101,17 @@ def test_how_much_is_held_at_once_changes_nothing(entries, monkeypatch):
 
 
 def test_a_query_that_has_found_its_key_looks_no_further():
-    """Keys at right angles, each query the key at its distance: nothing else speaks for any key."""
+    """Keys at right angles, each query the key at its distance: nothing else speaks for any key.
+
+    Without a tolerance it looks at all, though what is left rounds to 0.
+    """
     tokens, distances = 64, torch.tensor([0, 3, 9, 30])
     keys = torch.eye(tokens)[None, None]
     queries = 30.0 * keys[:, :, torch.arange(tokens)[-4:] - distances]
     how = Expanding(alpha=1.0, beta=10.0, updates=3, step=4, tolerance=1e-3)
     assert posterior_of(queries, keys, how=how).visited[0, 0].tolist() == [4, 4, 12, 31]
+    to_all = replace(how, tolerance=0.0)
+    assert posterior_of(100 * queries, keys, how=to_all).visited[0, 0].tolist() == [61, 62, 63, 64]
 
 
 @pytest.mark.parametrize("mean", [2.0, 20.0])

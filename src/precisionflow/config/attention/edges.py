@@ -58,4 +58,4 @@ class Expanding(Config):
     step: Annotated[int, Field(ge=1, le=FARTHEST), NUMBER] = 8
     """Keys that a query looks at before it asks whether that is enough."""
     tolerance: Annotated[float, Field(ge=0, lt=1), NUMBER] = 1e-3
-    """Posterior mass of the keys outside the window where it stops to grow; 0: all keys are looked at."""
+    """Posterior mass of the keys outside the window below which it stops to grow; 0: all keys are looked at."""

@@ -49,7 +49,7 @@ class Expanding:
     step: int
     """Keys that are looked at at once."""
     tolerance: float
-    """Posterior mass of keys that are not looked at: a window grows until it is at most this."""
+    """Posterior mass of keys that are not looked at: a window grows until it is below this; 0: to all keys."""
 
     def __call__(
         self, lowering: Lowering, queries: Side, keys: Side, prior: LogPrior
@@ -244,7 +244,7 @@ class ExpandingPosterior(Posterior):
             known, seen = seen, min(seen + max(self.how.step, seen // GROWTH), look.keys.shape[1])
             scores = torch.cat([scores, look(going, known, seen)])
             log_q, posterior = self.how.inferred(scores, available)
-            enough = (posterior[-1] <= self.how.tolerance) | (available <= seen)
+            enough = (posterior[-1] < self.how.tolerance) | (available <= seen)
             done, left = enough.nonzero()[:, 0], (~enough).nonzero()[:, 0]
             inside = posterior[:-1].index_select(1, done)
             yield going[done], log_q[done], inside / inside.sum(0)
