@@ -62,7 +62,7 @@ def heads_of(layer: nn.Module) -> int:
         case Residual(branch=Attention() as of):
             return of.value.heads  # type: ignore[no-any-return]
         case Residual(branch=LatentAttention() as of):
-            return len(of.nodes.edges)
+            return of.nodes.heads  # type: ignore[no-any-return]
         case _:
             return 0
 

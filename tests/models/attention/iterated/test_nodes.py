@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def attention(config: LatentNodes) -> LatentAttention:
 
 
 def expected_of_head(
-    config: LatentNodes, edges: torch.nn.Module, keys: torch.Tensor, nodes: torch.Tensor
+    config: LatentNodes, edges: SimpleNamespace, keys: torch.Tensor, nodes: torch.Tensor
 ) -> torch.Tensor:
     """sum_k p(k | i) z_k of every token, from the definition of the steps and of the posterior."""
     seen = keys / math.sqrt(len(keys))
@@ -79,12 +80,15 @@ def test_a_token_gets_what_it_expects_of_the_nodes(config: LatentNodes) -> None:
         Sites(torch.arange(TOKENS)),
     )
     nodes, turned = made.nodes, Rotary(WIDTH)
+    learned = [
+        SimpleNamespace(**{name: of[h] for name, of in nodes.edges.named_parameters()}) for h in range(HEADS)
+    ]
     keys = nodes.key(y).unflatten(-1, (HEADS, WIDTH)).transpose(1, 2)
     keys = turned(keys / keys.square().mean(-1, keepdim=True).sqrt() * nodes.norm.gain, at)
     got = torch.stack(
         [
             torch.stack(
-                [expected_of_head(config, nodes.edges[h], keys[b, h], nodes.start[h]) for h in range(HEADS)]
+                [expected_of_head(config, learned[h], keys[b, h], nodes.start[h]) for h in range(HEADS)]
             )
             for b in range(len(y))
         ]

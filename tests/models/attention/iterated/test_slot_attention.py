@@ -93,6 +93,16 @@ def test_all_parameters_learn(kind: type) -> None:
     assert all(parameter.grad.abs().sum() > 0 for parameter in module.parameters())
 
 
+@EVERY
+def test_slots_of_a_bfloat16_pass_are_those_of_float32(kind: type) -> None:
+    """Keys alone are of bfloat16."""
+    module, (x, start) = made(kind).float(), (of.float() for of in given())
+    with torch.autocast("cpu", torch.bfloat16):
+        keys, found = module.key(x), module(x, start)
+    module.key.forward = lambda _: keys.float()
+    torch.testing.assert_close(found, module(x, start))
+
+
 @pytest.mark.parametrize("kind", [kinds.GaussianSlots, kinds.PredictiveCodingSlots])
 def test_groups_that_lie_apart_get_a_slot_each(kind: type) -> None:
     module = made(kind)

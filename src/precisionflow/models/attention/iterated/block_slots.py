@@ -28,7 +28,7 @@ class BlockSlots:
     """
 
     observations: Observations
-    memory: Float[Tensor, "blocks memories block"]
+    memory: Float[Tensor, "*#problems blocks memories block"]
     present: Present | None = None
 
     @property
@@ -48,7 +48,7 @@ class BlockSlots:
         return self._log_potentials(state).softmax(-1)
 
     def step(self, state: State) -> State:
-        retrieved = torch.einsum("...ibk,bkc->...ibc", self.recalled(state), self.memory)
+        retrieved = torch.einsum("...ibk,...bkc->...ibc", self.recalled(state), self.memory)
         return self._slots.step(state) + retrieved.flatten(-2)
 
     def gradient(self, state: State) -> State:
@@ -64,12 +64,12 @@ class BlockSlots:
         expected = torch.eye(of_slots.shape[-1], dtype=state.dtype, device=state.device)
         return torch.linalg.inv(expected - of_slots - of_memory)
 
-    def _pulls_of_memory(self, slots: int) -> Float[Tensor, "factors memories size"]:
+    def _pulls_of_memory(self, slots: int) -> Float[Tensor, "*#problems factors memories size"]:
         """The gradient of <z_ib, m_bk> in all slots side by side, for every slot and block."""
-        places = torch.eye(slots * len(self.memory), dtype=self.memory.dtype, device=self.memory.device)
-        memory = self.memory.repeat(slots, 1, 1)
-        return (places[:, None, :, None] * memory[:, :, None, :]).flatten(-2)
+        memory = torch.cat([self.memory] * slots, dim=-3)
+        places = torch.eye(memory.shape[-3], dtype=memory.dtype, device=memory.device)
+        return (places[:, None, :, None] * memory[..., None, :]).flatten(-2)
 
     def _log_potentials(self, state: State) -> Float[Tensor, "*problems nodes blocks memories"]:
-        blocks = state.unflatten(-1, (self.memory.shape[0], -1))
-        return torch.einsum("...ibc,bkc->...ibk", blocks, self.memory)
+        blocks = state.unflatten(-1, (self.memory.shape[-3], -1))
+        return torch.einsum("...ibc,...bkc->...ibk", blocks, self.memory)

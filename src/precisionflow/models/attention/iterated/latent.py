@@ -1,4 +1,7 @@
-"""What an iterated model has beside observations and slots: precisions, memory nodes, causes; by the configuration."""
+"""What iterated models have beside observations and slots: precisions, memory nodes, causes; by the configuration.
+
+`heads` are the last axes of the problems that have a distribution each: none where all problems have one.
+"""
 
 import math
 from typing import Any, ClassVar, Protocol, assert_never, runtime_checkable
@@ -22,6 +25,7 @@ from precisionflow.models.likelihoods.density import limited
 
 Slots = Float[Tensor, "*problems slots width"]
 Shares = Float[Tensor, "*problems slots observations"]
+Heads = tuple[int, ...]
 
 
 @runtime_checkable
@@ -63,12 +67,12 @@ class Gaussian(SlotsAlone):
 
     group: ClassVar[GroupName] = "distribution"
 
-    def __init__(self) -> None:
+    def __init__(self, *, heads: Heads) -> None:
         super().__init__()
-        self.log_precision = nn.Parameter(torch.zeros(1))
+        self.log_precision = nn.Parameter(torch.zeros(*heads, 1))
 
     def model(self, observations: Observations, present: Present | None = None) -> GaussianSlots:
-        precision = limited(self.log_precision).exp()[0]
+        precision = limited(self.log_precision).exp()[..., None]
         return GaussianSlots(observations, precision=precision, present=present)
 
 
@@ -84,9 +88,9 @@ class Blocks(SlotsAlone):
 
     group: ClassVar[GroupName] = "distribution"
 
-    def __init__(self, width: int, *, blocks: int, memories: int) -> None:
+    def __init__(self, width: int, *, blocks: int, memories: int, heads: Heads) -> None:
         super().__init__()
-        self.memory = nn.Parameter(torch.randn(blocks, memories, width // blocks))
+        self.memory = nn.Parameter(torch.randn(*heads, blocks, memories, width // blocks))
 
     def model(self, observations: Observations, present: Present | None = None) -> BlockSlots:
         return BlockSlots(spread(observations, present), self.memory, present)
@@ -101,19 +105,19 @@ class Causes(nn.Module):
 
     group: ClassVar[GroupName] = "distribution"
 
-    def __init__(self, width: int, *, count: int, causes: int) -> None:
+    def __init__(self, width: int, *, count: int, causes: int, heads: Heads) -> None:
         super().__init__()
-        self.mean = nn.Parameter(torch.randn(causes, width))
-        self.weights = nn.Parameter(torch.ones(count, causes))
-        self.log_precision = nn.Parameter(torch.zeros(2))
+        self.mean = nn.Parameter(torch.randn(*heads, causes, width))
+        self.weights = nn.Parameter(torch.ones(*heads, count, causes))
+        self.log_precision = nn.Parameter(torch.zeros(*heads, 2))
 
     def model(self, observations: Observations, present: Present | None = None) -> PredictiveCoding:
-        slots, seen = len(self.weights), observations.shape[-2]
-        of_slots, of_observations = limited(self.log_precision).exp().split(1)
+        slots, seen, heads = self.weights.shape[-2], observations.shape[-2], self.mean.shape[:-2]
+        of_slots, of_observations = limited(self.log_precision).exp().split(1, -1)
         return PredictiveCoding(
             observations,
             weights=[self.weights, observations.new_ones(seen, slots)],
-            precisions=[of_slots.expand(slots), of_observations.expand(seen)],
+            precisions=[of_slots.expand(*heads, slots), of_observations.expand(*heads, seen)],
             mean=self.mean,
             prior_precision=1.0,
             present=present,
@@ -123,23 +127,23 @@ class Causes(nn.Module):
         return torch.cat([self.mean.expand(*slots.shape[:-2], -1, -1), slots], dim=-2)
 
     def slots(self, state: State) -> Slots:
-        return state[..., len(self.mean) :, :]
+        return state[..., self.mean.shape[-2] :, :]
 
     def shares(self, model: PredictiveCoding, state: State) -> Shares:
         return model.posterior(state)[-1].mT
 
 
-def latent(config: kinds.Iterated, *, count: int, width: int) -> nn.Module:
+def latent(config: kinds.Iterated, *, count: int, width: int, heads: Heads = ()) -> nn.Module:
     """A module that is a `Latent`, of so many slots of a width."""
     match config:
         case kinds.GaussianSlots():
-            return Gaussian()
+            return Gaussian(heads=heads)
         case kinds.DotProductSlots():
             return DotProduct()
         case kinds.BlockSlots(blocks=blocks, memories=memories):
-            return Blocks(width, blocks=blocks, memories=memories)
+            return Blocks(width, blocks=blocks, memories=memories, heads=heads)
         case kinds.PredictiveCodingSlots(causes=causes):
-            return Causes(width, count=count, causes=causes)
+            return Causes(width, count=count, causes=causes, heads=heads)
         case _:
             assert_never(config)
 

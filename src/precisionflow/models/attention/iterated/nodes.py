@@ -1,11 +1,9 @@
 """Attention to latent nodes: what each token of a sequence expects of nodes that are inferred of all its tokens."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
@@ -29,40 +27,39 @@ class Nodes(nn.Module):
 
     def __init__(
         self,
-        edges: Sequence[nn.Module],
+        edges: Any,
         *,
         width: int,
+        heads: int,
         count: int,
         iterations: int,
         norm: nn.Module | None = None,
         rotation: nn.Module | None = None,
     ) -> None:
-        """`edges` are modules that are `Latent`, one for each head, `norm` a `HeadNorm`, `rotation` a `Rotary`."""
+        """`edges` is a module that is a `Latent` of so many heads, `norm` a `HeadNorm`, `rotation` a `Rotary`."""
         super().__init__()
         self.key = nn.Linear(width, width)
-        self.start = nn.Parameter(torch.randn(len(edges), count, width // len(edges)))
-        self.edges = nn.ModuleList(edges)
+        self.start = nn.Parameter(torch.randn(heads, count, width // heads))
+        self.edges = edges
+        self.heads = heads
         self.iterations = iterations
         self.norm = norm or Unnormed()
         self.rotation = rotation or Unrotated()
 
     def forward(self, y: Tokens, at: Sites) -> Tokens:
         """The heads side by side."""
-        keys = at_least_float32(split_heads(self.key(y), len(self.edges)))
+        keys = at_least_float32(split_heads(self.key(y), self.heads))
         observed = self.rotation(self.norm(keys, EVERY_HEAD), at)
         with outside_autocast(y.device):
-            heads = zip(self.edges, observed.unbind(1), self.start, strict=True)
-            expected = torch.stack([self._expected(*head, at.present) for head in heads], dim=1)
+            expected = self._expected(observed, None if at.present is None else at.present[:, None])
         return in_dtype_of(beside(self.rotation(expected, at.mirrored())), y)
 
-    def _expected(
-        self, edges: Any, observed: Observations, start: Float[Tensor, "nodes width"], present: Present | None
-    ) -> Observations:
-        """sum_k p(k | i) z_k of one head."""
-        model = edges.model(observed, present)
-        begun = edges.begun(start.expand(len(observed), -1, -1))
+    def _expected(self, observed: Observations, present: Present | None) -> Observations:
+        """sum_k p(k | i) z_k."""
+        model = self.edges.model(observed, present)
+        begun = self.edges.begun(self.start.expand(len(observed), -1, -1, -1))
         state = descended(model, begun, iterations=self.iterations)
-        return edges.shares(model, state).mT @ edges.slots(state)
+        return self.edges.shares(model, state).mT @ self.edges.slots(state)  # type: ignore[no-any-return]
 
 
 class LatentAttention(nn.Module):
@@ -93,8 +90,7 @@ def latent_attention(
     mix: nn.Module | None = None,
 ) -> LatentAttention:
     """Attention to latent nodes as the configuration describes it; `mix` as of `attention`."""
-    edges = [latent(config, count=config.count, width=width // heads) for _ in range(heads)]
-    nodes = Nodes(
-        edges, width=width, count=config.count, iterations=config.iterations, norm=norm, rotation=rotation
-    )
+    edges = latent(config, count=config.count, width=width // heads, heads=(heads,))
+    size = {"width": width, "heads": heads, "count": config.count}
+    nodes = Nodes(edges, **size, iterations=config.iterations, norm=norm, rotation=rotation)
     return LatentAttention(nodes, mix or nn.Linear(width, width))

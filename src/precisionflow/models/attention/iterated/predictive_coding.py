@@ -31,18 +31,18 @@ class PredictiveCoding:
     """
 
     observed: Layer
-    weights: Sequence[Float[Tensor, "_upper _lower"]]
+    weights: Sequence[Float[Tensor, "*#problems _upper _lower"]]
     """Of each layer on the one below it, from layer 1 to the observed one."""
-    precisions: Sequence[Float[Tensor, "_upper"]]
+    precisions: Sequence[Float[Tensor, "*#problems _upper"]]
     """k of each node, from layer 1 to the observed one."""
-    mean: Float[Tensor, "_first width"]
+    mean: Float[Tensor, "*#problems _first width"]
     prior_precision: float
     present: Present | None = None
     """Which of the observed nodes are there; padding has no parent."""
 
     def layers(self, state: State) -> list[Layer]:
         """The latent layers, which the state holds side by side, and the observed one."""
-        return [*state.split([weights.shape[1] for weights in self.weights], dim=-2), self.observed]
+        return [*state.split([weights.shape[-1] for weights in self.weights], dim=-2), self.observed]
 
     def free_energy(self, state: State) -> Energies:
         layers = self.layers(state)
@@ -66,7 +66,7 @@ class PredictiveCoding:
         layers, posterior = self.layers(state), self.posterior(state)
         pulls = [self.prior_precision * (layers[0] - self.mean), *map(torch.zeros_like, layers[1:])]
         for place, weights in enumerate(self.weights):
-            gains = (posterior[place] * self.precisions[place][:, None])[..., None] * self._errors(
+            gains = (posterior[place] * self.precisions[place][..., None])[..., None] * self._errors(
                 layers, place
             )
             pulls[place + 1] = pulls[place + 1] + gains.sum(-2)
@@ -78,7 +78,7 @@ class PredictiveCoding:
         layers, posterior = self.layers(state), self.posterior(state)
         for place in range(len(self.weights)):
             prediction, weight = self._from_below(layers, posterior, place)
-            gains = posterior[place] * self.precisions[place][:, None] * self.weights[place]
+            gains = posterior[place] * self.precisions[place][..., None] * self.weights[place]
             weight = weight + (gains * self.weights[place]).sum(-2)[..., None]
             layers[place] = (prediction + gains.mT @ layers[place + 1]) / weight
         return torch.cat(layers[:-1], dim=-2)
@@ -88,14 +88,14 @@ class PredictiveCoding:
         layers, posterior = self.layers(state), self.posterior(state)
         each = torch.eye(state.shape[-1], dtype=state.dtype, device=state.device)
         first = torch.zeros(state.shape[-2], dtype=state.dtype, device=state.device)
-        first[: len(self.mean)] = self.prior_precision
+        first[: self.mean.shape[-2]] = self.prior_precision
         curvature = torch.kron(torch.diag(first), each)
         for place, precision in enumerate(self.precisions):
-            parts, gains = self._parts(place, state.shape[-2]), precision[:, None] * posterior[place]
-            squares = torch.einsum("...ij,ijn,ijm->...nm", gains, parts, parts)
+            parts, gains = self._parts(place, state.shape[-2]), precision[..., None] * posterior[place]
+            squares = torch.einsum("...ij,...ijn,...ijm->...nm", gains, parts, parts)
             expected = torch.einsum("...nm,ab->...namb", squares, each).flatten(-4, -3).flatten(-2, -1)
             pulls = parts[..., None] * self._errors(layers, place)[..., None, :]
-            pulls = precision[:, None, None] * pulls.flatten(-2)
+            pulls = precision[..., None, None] * pulls.flatten(-2)
             curvature = curvature + expected - variance(posterior[place], pulls)
         return torch.linalg.inv(curvature)
 
@@ -104,24 +104,24 @@ class PredictiveCoding:
         """Nodes that are there, from layer 1 to the observed one."""
         return [*[None] * (len(self.weights) - 1), self.present]
 
-    def _parts(self, place: int, nodes: int) -> Float[Tensor, "_upper _lower nodes"]:
+    def _parts(self, place: int, nodes: int) -> Float[Tensor, "*#problems _upper _lower nodes"]:
         """d e_ij / d z of the latent nodes, those of all layers side by side."""
         weights = self.weights[place]
-        upper, lower = weights.shape
-        start = sum(below.shape[1] for below in self.weights[:place])
-        parts = weights.new_zeros(upper, lower, nodes)
-        parts[:, torch.arange(lower), start + torch.arange(lower)] = -weights
+        upper, lower = weights.shape[-2:]
+        start = sum(below.shape[-1] for below in self.weights[:place])
+        parts = weights.new_zeros(*weights.shape, nodes)
+        parts[..., torch.arange(lower), start + torch.arange(lower)] = -weights
         if place + 1 < len(self.weights):
-            parts[torch.arange(upper), :, start + lower + torch.arange(upper)] = 1.0
+            parts[..., torch.arange(upper), :, start + lower + torch.arange(upper)] = 1.0
         return parts
 
     def _from_below(
         self, layers: list[Layer], posterior: list[Between], place: int
-    ) -> tuple[Float[Tensor, "*#problems _nodes width"], Float[Tensor, "_nodes 1"]]:
+    ) -> tuple[Float[Tensor, "*#problems _nodes width"], Float[Tensor, "*#problems _nodes 1"]]:
         """What the layer below, or the prior, says about a layer, times its precision; and that precision."""
         if place == 0:
-            return self.prior_precision * self.mean, torch.full_like(self.mean[:, :1], self.prior_precision)
-        precision = self.precisions[place - 1][:, None]
+            return self.prior_precision * self.mean, torch.full_like(self.mean[..., :1], self.prior_precision)
+        precision = self.precisions[place - 1][..., None]
         return precision * ((posterior[place - 1] * self.weights[place - 1]) @ layers[place - 1]), precision
 
     def _errors(self, layers: list[Layer], place: int) -> Float[Tensor, "*problems _upper _lower width"]:
@@ -129,4 +129,4 @@ class PredictiveCoding:
         return above[..., :, None, :] - self.weights[place][..., None] * below[..., None, :, :]
 
     def _log_potentials(self, layers: list[Layer], place: int) -> Between:
-        return -0.5 * self.precisions[place][:, None] * self._errors(layers, place).square().sum(-1)
+        return -0.5 * self.precisions[place][..., None] * self._errors(layers, place).square().sum(-1)

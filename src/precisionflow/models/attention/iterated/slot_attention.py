@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.models.attention.iterated.settle import settle
+from precisionflow.models.numerics import at_least_float32, outside_autocast
 
 
 class Grouped(NamedTuple):
@@ -35,6 +36,8 @@ class SlotAttention(nn.Module):
         x: Float[Tensor, "*problems observations channels"],
         start: Float[Tensor, "*problems slots width"],
     ) -> Grouped:
-        model = self.edges.model(self.key(x))
-        state = settle(model, self.edges.begun(start), iterations=self.iterations, tolerance=0.0).state
-        return Grouped(self.edges.slots(state), self.edges.shares(model, state))
+        observed = at_least_float32(self.key(x))
+        with outside_autocast(x.device):
+            model = self.edges.model(observed)
+            state = settle(model, self.edges.begun(start), iterations=self.iterations, tolerance=0.0).state
+            return Grouped(self.edges.slots(state), self.edges.shares(model, state))

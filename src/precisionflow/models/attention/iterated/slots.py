@@ -13,7 +13,7 @@ from precisionflow.models.attention.iterated.curvature import variance
 Observations = Float[Tensor, "*problems observations width"]
 Shares = Float[Tensor, "*problems nodes observations"]
 Covariance = Float[Tensor, "*problems size size"]
-Present = Bool[Tensor, "*problems observations"]
+Present = Bool[Tensor, "*#problems observations"]
 """True where an observation is there, False where it is padding, which has no edge."""
 
 
@@ -22,7 +22,7 @@ def kept(of: Tensor, where: Tensor | None) -> Tensor:
     return of if where is None else torch.where(where, of, 0.0)
 
 
-def rows(present: Present | None) -> Bool[Tensor, "*problems 1 observations"] | None:
+def rows(present: Present | None) -> Bool[Tensor, "*#problems 1 observations"] | None:
     """The same for what has a row of observations for each node."""
     return None if present is None else present[..., None, :]
 
@@ -71,7 +71,7 @@ class GaussianSlots:
     """
 
     observations: Observations
-    precision: float | Float[Tensor, ""]
+    precision: float | Float[Tensor, "*#problems 1 1"]
     prior_precision: float = 0.0
     present: Present | None = None
 
@@ -86,10 +86,18 @@ class GaussianSlots:
         return kept(self._log_potentials(state).softmax(-2), rows(self.present))
 
     def step(self, state: State) -> State:
-        """A slot that has nothing of any observation stays where it is if its prior has no precision."""
-        shares, centre = self.posterior(state), self._centre
-        weight = self.precision * shares.sum(-1, keepdim=True) + self.prior_precision
-        pulled = self.precision * (shares @ (self.observations - centre))
+        """What a slot has is taken over its largest share: the mean of far observations is known as well as of near.
+
+        Without observations a slot stays where it is if its prior has no precision.
+        """
+        log_shares, there = self._log_potentials(state).log_softmax(-2), rows(self.present)
+        if there is not None:
+            log_shares = log_shares.masked_fill(~there, torch.finfo(log_shares.dtype).min)
+        of_prior = self._log_share_of_prior(like=log_shares)
+        largest = log_shares.amax(-1, keepdim=True).maximum(of_prior).detach()
+        shares, centre = kept((log_shares - largest).exp(), there), self._centre
+        weight = shares.sum(-1, keepdim=True) + (of_prior - largest).exp()
+        pulled = shares @ (self.observations - centre)
         return torch.where(weight > 0, centre + pulled / torch.where(weight > 0, weight, 1.0), state)
 
     def gradient(self, state: State) -> State:
@@ -101,10 +109,17 @@ class GaussianSlots:
     def covariance(self, state: State) -> Covariance:
         """Of all slots together, slot by slot."""
         shares = self.posterior(state)
-        weight = self.precision * shares.sum(-1) + self.prior_precision
-        expected = torch.diag_embed(weight.repeat_interleave(state.shape[-1], dim=-1))
-        pulls = self.precision * (self.observations[..., :, None, :] - state[..., None, :, :])
-        return torch.linalg.inv(expected - variance(shares.mT, of_all_slots(pulls)))
+        weight = self.precision * shares.sum(-1, keepdim=True) + self.prior_precision
+        expected = torch.diag_embed(weight.expand(state.shape).flatten(-2))
+        errors = self.observations[..., :, None, :] - state[..., None, :, :]
+        pulled = self.precision**2 * variance(shares.mT, of_all_slots(errors))
+        return torch.linalg.inv(expected - pulled)
+
+    def _log_share_of_prior(self, *, like: Tensor) -> Float[Tensor, "*#problems"]:
+        """ln (l / b): the prior is as good as so much of an observation at c."""
+        if not self.prior_precision:
+            return like.new_tensor(-math.inf)
+        return math.log(self.prior_precision) - torch.as_tensor(self.precision).to(like).log()
 
     @property
     def _centre(self) -> Float[Tensor, "*problems 1 width"]:
