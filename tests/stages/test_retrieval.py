@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from precisionflow import stages
-from precisionflow.config import resolve
+from precisionflow.config import ConfigError, resolve
+from precisionflow.config.overlay import overlay
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.tasks.retrieval import Asked, bounded, log2_capacity, retrieved
 from precisionflow.records.files import read_parquet
@@ -77,14 +78,21 @@ def test_metrics_are_the_means_of_queries(run) -> None:
         rows = read_parquet(cell.metrics, METRICS).to_pylist()
         each.append({row["metric"]: row["value"] for row in rows})
         queries = read_parquet(cell.predictions, RETRIEVALS).to_pandas()
+        assert set(each[-1]) == set(variant.metrics)
         assert {name: each[-1][name] for name in RETRIEVALS.names[1:]} == pytest.approx(
             queries.mean()[RETRIEVALS.names[1:]].to_dict()
         )
     exponential, learned, quadratic = each
     assert exponential["error_over_bound"] <= 1
-    assert "error_over_bound" not in quadratic
     assert quadratic["log2_capacity"] == quadratic["retrieved"] == 0
     assert learned["retrieved"] > 0.9
+
+
+def test_a_metric_of_the_bound_is_of_the_exponential_energy_alone() -> None:
+    asked = {"model.energy": "quadratic", "ablation": {}, "gate": {"error_over_bound": {"high": 1}}}
+    told = "^gate: error_over_bound is of the bound of an exponential energy, and model.energy quadratic has none"
+    with pytest.raises(ConfigError, match=told):
+        resolve(overlay(TREE, asked))
 
 
 def test_a_learned_precision_is_that_of_the_noise(run) -> None:

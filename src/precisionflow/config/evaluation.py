@@ -17,6 +17,8 @@ Recalibration = Literal[TableRecalibration, ClassRecalibration, SetRecalibration
 RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
 OF_EDGES = ("attention_on_", "attended_keys", "keys_visited")
 """Starts of metrics of edges between tokens."""
+OF_BOUND = ("error_over_bound", "retrieval_proven")
+"""Metrics of the bound that an exponential energy keeps."""
 
 
 class Evaluation(Config):

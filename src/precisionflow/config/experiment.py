@@ -12,10 +12,10 @@ from precisionflow.config.analyses import Analysis
 from precisionflow.config.base import Config, Label, Name, Seed
 from precisionflow.config.cluster import Cluster
 from precisionflow.config.engine import Engine, TorchEngine
-from precisionflow.config.evaluation import OF_EDGES, Evaluation
+from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.learning import Backpropagation, Learning
 from precisionflow.config.likelihoods import Objective
-from precisionflow.config.networks import Model, ensemble_of, has_edges
+from precisionflow.config.networks import Model, ensemble_of, unmeasured
 from precisionflow.config.tasks import Task
 from precisionflow.config.training import Training
 
@@ -61,9 +61,7 @@ class Experiment(Config):
     def metrics(self) -> tuple[str, ...]:
         """What evaluation measures; <metric>_after_<method> is the same of recalibrated predictions."""
         measured = self.task.measured(self.evaluation)
-        if has_edges(self.model):
-            return measured
-        return tuple(name for name in measured if not name.startswith(OF_EDGES))
+        return tuple(name for name in measured if not name.startswith(unmeasured(self.model)))
 
     @property
     def holds_out_validation(self) -> bool:

@@ -19,6 +19,7 @@ from precisionflow.config.attention.iterated import NodeCount
 from precisionflow.config.attention.values import Iterations
 from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.evaluation import OF_BOUND, OF_EDGES
 from precisionflow.config.external import Classifier, Estimator, External, PredictionFile
 from precisionflow.config.filters import Filter
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
@@ -307,13 +308,15 @@ def posterior_of(model: Model) -> Posterior | None:
             assert_never(model)
 
 
-def has_edges(model: Model) -> bool:
-    """Whether tokens attend to tokens, so that metrics of their edges can be measured."""
+def unmeasured(model: Model) -> tuple[str, ...]:
+    """Starts of metrics of what a model has not: edges between tokens, or a bound."""
     match model:
         case Transformer(attention=Attention()):
-            return True
+            return ()
+        case AssociativeMemory(energy="quadratic"):
+            return OF_BOUND
         case _:
-            return False
+            return OF_EDGES
 
 
 def ensemble_of(model: Model) -> Ensemble | None:

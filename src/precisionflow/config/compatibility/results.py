@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config.attention import Attention
 from precisionflow.config.base import nearest
+from precisionflow.config.evaluation import OF_BOUND
 from precisionflow.config.networks import Transformer
 from precisionflow.config.tasks import Images
 
@@ -60,21 +61,21 @@ def metrics_are_measured(experiment: "Experiment") -> None:
         if name in measured:
             continue
         if name in experiment.task.measured(experiment.evaluation):
-            raise ValueError(
-                f"{key}: {name} is of edges between tokens, and {_without_edges(experiment)} has none; leave it out"
-            )
+            raise ValueError(f"{key}: {name} is of {_lacked(name, experiment)} has none; leave it out")
         raise ValueError(
             f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
             f"allowed: {', '.join(measured)}{nearest(name, measured)}"
         )
 
 
-def _without_edges(experiment: "Experiment") -> str:
-    """The part of an experiment that leaves its tokens, or rows, without edges."""
+def _lacked(name: str, experiment: "Experiment") -> str:
+    """What a metric is of, and the part of an experiment that has none."""
     model = experiment.model
+    if name in OF_BOUND:
+        return "the bound of an exponential energy, and model.energy quadratic"
     if isinstance(model, Transformer) and not isinstance(model.attention, Attention):
-        return f"model.attention.kind {model.attention.kind}"
-    return f"model.kind {model.kind}"
+        return f"edges between tokens, and model.attention.kind {model.attention.kind}"
+    return f"edges between tokens, and model.kind {model.kind}"
 
 
 def margins_mean_something(experiment: "Experiment") -> None:

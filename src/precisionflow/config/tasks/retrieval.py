@@ -27,7 +27,7 @@ class Retrieval(WithoutLabels):
     kind: Literal["retrieval"] = "retrieval"
     source: StoredPatterns = StoredPatterns()
     valid: Count = 64
-    """Queries whose -log p is the validation loss."""
+    """Queries whose -log p, over the width, is the validation loss."""
     test: Count = 128
     """Queries of the test part; query i is of pattern i modulo `source.patterns`."""
 

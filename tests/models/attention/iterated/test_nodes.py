@@ -108,7 +108,7 @@ def network(config: LatentNodes, **bricks: object) -> TokenNetwork:
 @EVERY
 def test_padding_has_no_influence(config: LatentNodes) -> None:
     """Bit by bit whatever it is, and the outputs and gradients are those of the text alone."""
-    model, text = network(config), torch.randint(9, (2, TOKENS))
+    model, text = network(config).double(), torch.randint(9, (2, TOKENS))
     mask = (torch.arange(TOKENS + 3) < TOKENS).expand(2, -1)
     found = []
     for padding in (0, 8):
@@ -121,9 +121,9 @@ def test_padding_has_no_influence(config: LatentNodes) -> None:
     model.zero_grad()
     alone = model(text)
     alone.square().sum().backward()
-    torch.testing.assert_close(found[0], alone, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found[0], alone, rtol=1e-10, atol=1e-10)
     for name, of in model.named_parameters():
-        torch.testing.assert_close(gradients[name], of.grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradients[name], of.grad, rtol=1e-8, atol=1e-8)
     assert all(of.abs().sum() > 0 for of in gradients.values())
 
 

@@ -152,4 +152,4 @@ def spread(observations: Observations, present: Present | None) -> Observations:
     """x_j / sqrt(n), n the number of those that are present."""
     if present is None:
         return observations / math.sqrt(observations.shape[-2])
-    return observations / present.sum(-1)[..., None, None].clamp(min=1).sqrt()
+    return observations / present.sum(-1, dtype=observations.dtype)[..., None, None].clamp(min=1).sqrt()
