@@ -115,7 +115,9 @@ _CATALOGUE = {
         Metric("change_cost", "nats that changing a frame's tokens costs", "nats", "lower"),
         Metric("precision_error", "root mean square error of ln precision of a row's stages", "1", "lower"),
         Metric("elbo", "lower bound of ln p of a row's readings", "nats", "higher"),
-        Metric("log2_capacity", "log2 of the patterns of which half are retrieved", "bits", "higher"),
+        Metric(
+            "log2_capacity", "log2 of the patterns, at most all, of which half are found", "bits", "higher"
+        ),
         Metric("retrieved", "share of queries that end at their pattern", "1", "higher"),
         Metric("state_error", "distance of a state at rest from its pattern", "1", "lower"),
         Metric("patterns_at_rest", "patterns that a state at rest is a mean of (exp entropy)", "1", "lower"),

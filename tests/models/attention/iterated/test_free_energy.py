@@ -284,8 +284,18 @@ def test_a_gaussian_slot_goes_to_the_mean_of_what_it_has_though_all_is_far(far: 
     torch.testing.assert_close([of.double() for of in found[0]], found[1], rtol=1e-4, atol=1e-4)
 
 
-def test_a_common_offset_moves_gaussian_slots_alone() -> None:
+@pytest.mark.parametrize("errors", [False, True])
+def test_a_common_offset_moves_slots_alone(errors: bool) -> None:
+    """Of competing errors with weights 1 as of Gaussian edges."""
     observations, start = random(9, 3, seed=1).float(), random(2, 3, seed=2).float()
-    here = GaussianSlots(observations, precision=2.0).step(start)
-    there = GaussianSlots(observations + 1024, precision=2.0).step(start + 1024)
-    torch.testing.assert_close(there - 1024, here, rtol=1e-3, atol=1e-3)
+
+    def stepped(offset: float) -> torch.Tensor:
+        seen, slots, ones = observations + offset, start + offset, torch.ones(9, 2)
+        model = (
+            PredictiveCoding(seen, [ones], [2 * ones[:, 0]], slots, prior_precision=1.0)
+            if errors
+            else GaussianSlots(seen, precision=2.0)
+        )
+        return model.step(slots)
+
+    torch.testing.assert_close(stepped(1024) - 1024, stepped(0), rtol=1e-3, atol=1e-3)
