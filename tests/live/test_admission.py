@@ -1,5 +1,6 @@
 """The sample policy on a real API server: an image of ours is taken by digest, and a pod that was there may go on."""
 
+import contextlib
 import copy
 import time
 import uuid
@@ -34,25 +35,33 @@ def guarded(connection: Connection, core: "client.CoreV1Api") -> Iterator[str]:
 
     name = f"admission-{uuid.uuid4().hex[:8]}"
     policies = client.AdmissionregistrationV1Api(connection.api)
-    core.create_namespace({"metadata": {"name": name}})
-    try:
-        while not core.list_namespaced_service_account(name).items:
-            time.sleep(0.1)
-        core.create_namespaced_pod(name, pod("precisionflow-python-core:absent", name="before"))
+    with contextlib.ExitStack() as made:
+        core.create_namespace({"metadata": {"name": name}})
+        made.callback(core.delete_namespace, name)
+        end = time.monotonic() + PATIENCE
+        while not made_before(core, name):
+            assert time.monotonic() < end, "the namespace takes no pod"
+            time.sleep(0.2)
         policies.create_validating_admission_policy(mine("ValidatingAdmissionPolicy", name))
+        made.callback(policies.delete_validating_admission_policy, name)
         policies.create_validating_admission_policy_binding(mine("ValidatingAdmissionPolicyBinding", name))
+        made.callback(policies.delete_validating_admission_policy_binding, name)
         end = time.monotonic() + PATIENCE
         while taken(core, name, "precisionflow-python-core:0.1.0"):
             assert time.monotonic() < end, "the policy does not hold"
             time.sleep(1)
         yield name
-    finally:
-        core.delete_namespace(name)
-        for delete in (
-            policies.delete_validating_admission_policy_binding,
-            policies.delete_validating_admission_policy,
-        ):
-            delete(name)
+
+
+def made_before(core: "client.CoreV1Api", namespace: str) -> bool:
+    """Make the pod from before, where its account is there and the webhooks of the cluster know the namespace."""
+    try:
+        core.create_namespaced_pod(namespace, pod("precisionflow-python-core:absent", name="before"))
+    except ApiException as error:
+        if error.status in (403, 404) and "not found" in str(error.body):
+            return False
+        raise
+    return True
 
 
 def mine(kind: str, name: str) -> dict[str, Any]:

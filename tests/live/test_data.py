@@ -41,10 +41,13 @@ class Desk(NamedTuple):
 
     folder: Path
     name: str
-    options: tuple[str, ...]
+    namespace: str
+    images: Path
 
-    def start(self, *words: str, options: bool = True) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "precisionflow", *words, *(self.options if options else ())]
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        place = () if words[0] == "run" else ("--namespace", self.namespace)
+        images = ("--images", str(self.images)) if words[0] in ("submit", "data") else ()
+        command = [sys.executable, "-m", "precisionflow", *words, *place, *images]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         return subprocess.Popen(
             command,
@@ -55,8 +58,8 @@ class Desk(NamedTuple):
             stderr=subprocess.PIPE,
         )
 
-    def __call__(self, *words: str, options: bool = True) -> tuple[int, str, str]:
-        process = self.start(*words, options=options)
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
         out, err = process.communicate(timeout=END_SECONDS)
         return process.returncode, out, err
 
@@ -78,7 +81,7 @@ def desk(
     (folder / f"{name}-bad.csv").write_text("width,height,strength\n1,2,3\n1,wide,3\n" + "1,2,3\n" * 40)
     (folder / "mine.yaml").write_text(EXPERIMENT.format(name=name, table=f"{name}.csv"))
     (folder / "bad.yaml").write_text(EXPERIMENT.format(name=f"{name}-bad", table=f"{name}-bad.csv"))
-    made = Desk(folder, name, ("--namespace", connection.namespace, "--images", str(images_file.resolve())))
+    made = Desk(folder, name, connection.namespace, images_file.resolve())
     yield made
     for experiment in (name, f"{name}-bad"):
         remove_all(experiment, connection)
@@ -179,8 +182,8 @@ def test_the_same_file_has_the_same_table_here_and_there(desk: Desk) -> None:
     run = f"{desk.name}-whole"
     code, out, err = desk("submit", "mine.yaml", "--run-name", run, "--wait")
     assert (code, err) == (0, ""), out
-    assert desk("fetch", run, "--out", "there", "--namespace", desk.options[1], options=False)[0] == 0
-    code, _, err = desk("run", "mine.yaml", "--out", "here", options=False)
+    assert desk("fetch", run, "--out", "there")[0] == 0
+    code, _, err = desk("run", "mine.yaml", "--out", "here")
     assert (code, err) == (0, "")
     here, there = (
         pq.read_table(desk.folder / place / "aggregate" / "table.parquet").to_pylist()

@@ -27,7 +27,10 @@ QUOTA = 2
 """Processors of the queue."""
 SHARE = "1500m"
 """Of a task's pod: one fits into the quota beside what KFP puts into it, two do not."""
-LONG = ("training.steps=150000", "training.validate_every=5000", "training.checkpoint_every=2000")
+LONG = (
+    *("ablation.axes={}", "splits=[0]", "seeds=[0]", "training.steps=150000", "training.patience=30"),
+    *("training.validate_every=5000", "training.checkpoint_every=2000"),
+)
 """Minutes of training: the other run is not at its first task before one."""
 NODES = (
     *("ablation.axes={}", "engine.nodes=2", "model.width=32", "task.context=32", "seeds=[0]"),
@@ -190,7 +193,7 @@ def until_it_trains(name: str, queue: Queue) -> None:
 
 
 def test_a_task_that_is_preempted_goes_on_and_ends_with_the_same_table(queue: Queue) -> None:
-    low, patient = queue.submit("low", "ablation.axes={}", "splits=[0]", *LONG, priority="low")
+    low, patient = queue.submit("low", *LONG, priority="low")
     until_it_trains(low, queue)
     _, urgent = queue.submit("high", *SMALL, "seeds=[7]", priority="high")
     said, _ = urgent.communicate(timeout=2 * END_SECONDS)
@@ -217,7 +220,8 @@ def test_a_trainjob_as_large_as_the_quota_is_admitted_preempted_and_ends_with_th
             if f": queued in {queue.name}" in line
         }
         time.sleep(2)
-    assert urgent.returncode == 0, urgent.communicate()[0]
+    said, _ = urgent.communicate()
+    assert urgent.returncode == 0, said
     assert any(line.startswith(workloads) for line in seen), json.dumps(sorted(seen))
     said, _ = patient.communicate(timeout=2 * END_SECONDS)
     assert patient.returncode == 0, said

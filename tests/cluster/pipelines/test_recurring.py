@@ -10,11 +10,13 @@ import pytest
 from kubernetes import client
 
 from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.pipelines import cancel, status
 from precisionflow.cluster.pipelines.runs import find_run
 from tests.invented_cluster import ApiServer, Json
 
 START = "2026-01-02T03:00:00Z"
+PLACE = f"/apis/{WORKFLOWS.api_version}/namespaces/here/{WORKFLOWS.plural}"
 
 
 def started(name: str, *, by: str | None, state: str = "SUCCEEDED") -> Json:
@@ -22,8 +24,12 @@ def started(name: str, *, by: str | None, state: str = "SUCCEEDED") -> Json:
     return told | {"created_at": START, "finished_at": "2026-01-02T03:02:05Z", "recurring_run_id": by}
 
 
+def workflow(name: str, *owners: str) -> Json:
+    return {"metadata": {"name": name, "ownerReferences": [{"uid": owner} for owner in owners]}}
+
+
 class Schedules(ApiServer):
-    """KFP's API with the recurring runs `nightly` and `idle`, and runs of one experiment."""
+    """KFP's API with the recurring runs `nightly` and `idle` and runs of one experiment; Kubernetes' with workflows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,9 +47,26 @@ class Schedules(ApiServer):
         self.runs = [started("by-hand", by=None)]
         """The oldest first."""
         self.forbidden = False
+        self.workflows: list[Json] = []
 
-    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+    def end(self, identity: str) -> Json:
+        """Delete a recurring run, and with it the workflows that it owns."""
+        owned = [of for of in self.workflows if {"uid": identity} in of["metadata"]["ownerReferences"]]
+        self.workflows = [of for of in self.workflows if of not in owned]
+        assert self.recurring[identity]["status"] == "DISABLED", "one more run may begin"
+        return self.recurring.pop(identity)
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
         """As KFP: names by a filter, pages of at most 100, the newest first where that is asked for."""
+        if verb == "PATCH":
+            (changed,) = [of for of in self.workflows if f"{PLACE}/{of['metadata']['name']}" == path]
+            changed["metadata"] |= body["metadata"]
+            return 200, changed
+        if path == PLACE:
+            return 200, {"items": self.workflows}
+        if path.endswith(":disable"):
+            self.recurring[path.rpartition("/")[2].removesuffix(":disable")]["status"] = "DISABLED"
+            return 200, {}
         kind, _, identity = path.rstrip("/").partition("/v2beta1/")[2].partition("/")
         if kind == "healthz":
             return 200, {"multi_user": False}
@@ -53,7 +76,7 @@ class Schedules(ApiServer):
         if identity:
             if identity not in every:
                 return 404, {"message": "none"}
-            return (200, self.recurring.pop(identity)) if verb == "DELETE" else (200, every[identity])
+            return 200, self.end(identity) if verb == "DELETE" else every[identity]
         asked = {key: values[0] for key, values in parse_qs(query).items()}
         names = [one["stringValue"] for one in json.loads(asked.get("filter", "{}")).get("predicates", [])]
         found = [one for one in every.values() if not names or one["display_name"] in names]
@@ -78,7 +101,7 @@ def schedules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedules]:
 def connected(access: Access) -> Connection:
     """A connection to KFP's API alone."""
     connection = Connection(access)
-    connection.__dict__["api"] = client.ApiClient(client.Configuration())
+    connection.__dict__["api"] = client.ApiClient(client.Configuration(host=access.host))
     return connection
 
 
@@ -132,12 +155,14 @@ def test_it_ends_and_a_run_under_way_goes_on(
     schedules: Schedules, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schedules.runs += [started("last", by="c1", state="RUNNING"), started("other", by="c2", state="RUNNING")]
+    schedules.workflows = [workflow("last", "c1", "another"), workflow("other", "c2"), workflow("by-hand")]
     cancel.cancel_run("nightly", access=access(schedules))
     assert capsys.readouterr().out.splitlines() == [
         "recurring run nightly (c1): starts no more runs",
         "run last goes on; `precisionflow cancel last` stops it",
     ]
     assert list(schedules.recurring) == ["c2"]
+    assert schedules.workflows == [workflow("last", "another"), workflow("other", "c2"), workflow("by-hand")]
 
 
 def test_what_is_of_one_run_names_those_that_it_has_started(schedules: Schedules) -> None:

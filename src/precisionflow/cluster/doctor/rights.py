@@ -73,7 +73,7 @@ _ENDING = (
     Right(("get", "create", "delete"), BY_PROXY),
     *_READING[1:],
     Right(("terminate",), f"runs.{OF_PIPELINES}"),
-    Right(("delete",), f"jobs.{OF_PIPELINES}"),
+    Right(("disable", "delete"), f"jobs.{OF_PIPELINES}"),
 )
 _JOBS = (Right(("list", "delete"), TRAINJOBS.resource), Right(("list", "delete"), EXPERIMENTS.resource))
 _STORE = (
