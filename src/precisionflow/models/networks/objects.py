@@ -15,6 +15,7 @@ from precisionflow.models.attention.iterated.settle import settle
 from precisionflow.models.attention.iterated.slot_attention import SlotAttention
 from precisionflow.models.attention.iterated.slots import DotProductSlots, GaussianSlots
 from precisionflow.models.networks.layered import Layered
+from precisionflow.models.numerics import outside_autocast
 
 Numbers = Float[Tensor, "images numbers"]
 """How many groups an image has, then colour and place of every pixel."""
@@ -77,7 +78,7 @@ class Explainer(nn.Module):
 
 
 class Clustered(nn.Module):
-    """Clusters of the pixels of each image; ln N(colour; mean of the cluster, 1 / precision)."""
+    """Clusters of the pixels of each image; ln N(colour; mean of the cluster, 1 / precision), in float32."""
 
     def __init__(self, config: Clusters) -> None:
         super().__init__()
@@ -89,17 +90,20 @@ class Clustered(nn.Module):
     def forward(self, numbers: Numbers) -> LogLikelihood:
         pixels, groups = pixels_of(numbers), self.groups(numbers)
         mine = nn.functional.one_hot(groups).to(pixels.dtype)
-        sums = mine.mT @ pixels[..., :COLOUR]
-        means = mine @ (sums / mine.sum(1).clamp(min=1)[..., None])
+        with outside_autocast(numbers.device):
+            sums = mine.mT @ pixels[..., :COLOUR]
+            means = mine @ (sums / mine.sum(1).clamp(min=1)[..., None])
         error = (pixels[..., :COLOUR] - means).square().sum(-1)
         return log_normal(error, self.log_precision.exp())
 
     @torch.no_grad()
     def groups(self, numbers: Numbers) -> Int[Tensor, "images pixels"]:
         counts = numbers[:, 0].round().int().tolist()
-        found = [
-            self._clusters(pixels, count) for pixels, count in zip(pixels_of(numbers), counts, strict=True)
-        ]
+        with outside_autocast(numbers.device):
+            found = [
+                self._clusters(pixels, count)
+                for pixels, count in zip(pixels_of(numbers), counts, strict=True)
+            ]
         return torch.stack(found).to(numbers.device)
 
     def _clusters(self, pixels: Float[Tensor, "pixels 5"], count: int) -> Int[Tensor, "pixels"]:
