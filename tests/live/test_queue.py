@@ -27,13 +27,15 @@ QUOTA = 2
 """Processors of the queue."""
 SHARE = "1500m"
 """Of a task's pod: one fits into the quota beside what KFP puts into it, two do not."""
+SEED = uuid.uuid4().int % 10**6
+"""The first of the seeds, which no run on the cluster has had: cells of equal content are not trained again."""
 LONG = (
-    *("ablation.axes={}", "splits=[0]", "seeds=[0]", "training.steps=150000", "training.patience=30"),
+    *("ablation.axes={}", "splits=[0]", f"seeds=[{SEED}]", "training.steps=150000", "training.patience=30"),
     *("training.validate_every=5000", "training.checkpoint_every=2000"),
 )
 """Minutes of training: the other run is not at its first task before one."""
 NODES = (
-    *("ablation.axes={}", "engine.nodes=2", "model.width=32", "task.context=32", "seeds=[0]"),
+    *("ablation.axes={}", "engine.nodes=2", "model.width=32", "task.context=32", f"seeds=[{SEED}]"),
     *(
         "training.steps=2500",
         "training.validate_every=50",
@@ -147,7 +149,7 @@ def spans(run: str, connection: Connection) -> list[Span]:
 def test_a_quota_for_one_pod_lets_two_runs_work_one_after_the_other(queue: Queue) -> None:
     both = dict(
         queue.submit(which, *SMALL, f"seeds=[{seed}]", priority="low")
-        for seed, which in enumerate(("one", "other"))
+        for seed, which in enumerate(("one", "other"), start=SEED)
     )
     queued = f": queued in {queue.name}"
     seen = set[str]()
@@ -195,7 +197,7 @@ def until_it_trains(name: str, queue: Queue) -> None:
 def test_a_task_that_is_preempted_goes_on_and_ends_with_the_same_table(queue: Queue) -> None:
     low, patient = queue.submit("low", *LONG, priority="low")
     until_it_trains(low, queue)
-    _, urgent = queue.submit("high", *SMALL, "seeds=[7]", priority="high")
+    _, urgent = queue.submit("high", *SMALL, f"seeds=[{SEED + 2}]", priority="high")
     said, _ = urgent.communicate(timeout=2 * END_SECONDS)
     assert urgent.returncode == 0, said
     said, _ = patient.communicate(timeout=2 * END_SECONDS)
@@ -211,7 +213,7 @@ def test_a_trainjob_as_large_as_the_quota_is_admitted_preempted_and_ends_with_th
     """Its launcher is in no queue: it would keep it out for ever."""
     name, patient = queue.submit("nodes", *NODES, of="quickstart-language", priority="low")
     until_it_trains(name, queue)
-    _, urgent = queue.submit("urgent", *SMALL, "seeds=[8]", priority="high")
+    _, urgent = queue.submit("urgent", *SMALL, f"seeds=[{SEED + 3}]", priority="high")
     seen, workloads = set[str](), f"TrainJob train-{name[:24].strip('-')}-"
     while urgent.poll() is None:
         seen |= {

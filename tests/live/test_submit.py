@@ -145,7 +145,9 @@ def test_logs_are_what_tasks_said(finished: tuple[str, str], cluster: Cluster) -
     code, out, err = cluster("logs", finished[0], "--task", "train hetero")
     assert (code, err) == (0, "")
     assert out.startswith("== train heteroscedastic (")
-    assert f"precisionflow: train {cluster.name} diabetes heteroscedastic seed {SEED} split 0: step 40/40" in out
+    assert (
+        f"precisionflow: train {cluster.name} diabetes heteroscedastic seed {SEED} split 0: step 40/40" in out
+    )
     assert "executor_input" not in out
     code, _, err = cluster("logs", finished[0], "--task", "trian")
     assert (code, err.count("\n")) == (2, 1)
