@@ -55,6 +55,8 @@ class Answering:
         self.name, self.endpoints, self.limits, self.measures = name, endpoints, limits, measures
         self.batches = Batches(self._compute, limits, queued=self._queued)
         self._converged: tuple[bool, ...] = ()
+        for each in endpoints.values():
+            measures.begin(name, each.name)
 
     @property
     def converges(self) -> bool:

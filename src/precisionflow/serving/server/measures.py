@@ -74,16 +74,17 @@ class Histogram:
 
     def __post_init__(self) -> None:
         if not self.labels:
-            self._series(())
+            self.series(())
 
-    def _series(self, labels: Labels) -> list[int]:
+    def series(self, labels: Labels) -> list[int]:
+        """Counts of a series; of a new one 0."""
         self.sums.setdefault(labels, 0.0)
         return self.buckets.setdefault(labels, [0] * (len(self.ends) + 1))
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value; one that is not finite is left out, so that no sum becomes NaN."""
         if math.isfinite(value):
-            self._series(labels)[bisect_left(self.ends, value)] += 1
+            self.series(labels)[bisect_left(self.ends, value)] += 1
             self.sums[labels] += value
 
     def lines(self) -> Iterator[str]:
@@ -143,6 +144,11 @@ class Measures:
             "Batches by the arithmetic they were computed in.",
             (*of, "arithmetic"),
         )
+
+    def begin(self, model: str, endpoint: str) -> None:
+        """Begin the series of an endpoint at 0: an autoscaler that finds none knows of no load and does nothing."""
+        self.waiting.add(0.0, model, endpoint)
+        self.seconds.series((model, endpoint))
 
     def text(self) -> str:
         """Every family."""
