@@ -114,6 +114,9 @@ def profile(name: str, host: str, connection: Connection, folder: Path) -> User:
     assert login, "KFP's own store has a login"
     copied = {"metadata": {"name": names.STORE_LOGIN}, "data": login["data"]}
     rest.post(connection.api, store.format(name), copied)
+    metadata = {f"METADATA_GRPC_SERVICE_{key}": value for key, value in metadata_service(connection).items()}
+    copied = {"metadata": {"name": "metadata-grpc-configmap"}, "data": metadata}
+    rest.post(connection.api, f"{CORE}/namespaces/{name}/configmaps", copied)
     runner = rest.get(connection.api, f"{RBAC}/namespaces/{connection.namespace}/roles/pipeline-runner")
     assert runner, "the role of KFP's own runs"
     rights = {right for whole in USER.values() for right in whole if right.resource != BY_PROXY}
@@ -127,6 +130,12 @@ def profile(name: str, host: str, connection: Connection, folder: Path) -> User:
     experiment = parse(TINY + CLUSTER).model_copy(update={"name": name})
     (folder / "tiny.yaml").write_text(to_yaml(experiment))
     return User(name, name, folder, token, host)
+
+
+def metadata_service(connection: Connection) -> dict[str, str]:
+    """Where KFP's launchers find its metadata, which its controller of profiles writes into each."""
+    host = f"metadata-grpc-service.{connection.namespace}.svc.cluster.local"
+    return {"HOST": host, "PORT": "8080"}
 
 
 def rules(rights: Sequence[Right]) -> list[rest.Json]:
