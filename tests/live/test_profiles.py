@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -216,7 +217,9 @@ def forget(user: User) -> None:
         "--clusterrole=cluster-admin",
     ]
     subprocess.run([*bound, f"--serviceaccount={user.namespace}:{ACCOUNT}"], check=True, capture_output=True)
-    client = kfp.Client(host=user.host, credentials=Login(lambda: user.token))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # its greeting
+        client = kfp.Client(host=user.host, credentials=Login(lambda: user.token))
     for run in client.list_runs(namespace=user.namespace).runs or ():
         client.delete_run(run.run_id)
     for experiment in client.list_experiments(namespace=user.namespace).experiments or ():

@@ -78,11 +78,11 @@ def _relay(connection: Connection, client: socket.socket, *, pod: str, namespace
     with client, contextlib.suppress(OSError, ApiException):
         own = ApiClient(connection.api.configuration)  # the stream module alters its client while it opens
         call = CoreV1Api(own).connect_get_namespaced_pod_portforward
-        remote = portforward(call, pod, namespace, ports=str(port)).socket(port)
-        back = threading.Thread(target=_copy, args=(remote, client), daemon=True)
-        back.start()
-        _copy(client, remote)
-        back.join()
+        with contextlib.closing(portforward(call, pod, namespace, ports=str(port)).socket(port)) as remote:
+            back = threading.Thread(target=_copy, args=(remote, client), daemon=True)
+            back.start()
+            _copy(client, remote)
+            back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
