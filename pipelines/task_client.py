@@ -21,7 +21,13 @@ from precisionflow.pipelines import task_server
 from precisionflow.pipelines.at_once import tasks_at_once, threads_of_each
 from precisionflow.pipelines.task_server import NUMBER, Ask, Request
 
-EVERY_TASK = ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.data.prepare", "pandas")
+EVERY_TASK = (
+    "kfp.dsl.executor_main",
+    "precisionflow.entrypoints",
+    "precisionflow.data.prepare",
+    "pandas",
+    "precisionflow.pipelines.computed_once",
+)
 """Modules that the first task of every run imports. pyarrow imports pandas where it makes its first array."""
 RUNTIME = {"_KFP_RUNTIME": "true"}
 """Environment in which kfp imports no more than a task needs: neither its compiler nor its client."""

@@ -1,5 +1,6 @@
 """Processes of tasks: forked from one server, apart from one another, and a kill ends no more than it has to."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,8 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 from kfp.local.status import Status
-from precisionflow.pipelines.task_client import TaskServer
+from precisionflow.pipelines.task_client import EVERY_TASK, TaskServer
 from precisionflow.pipelines.task_process import TRIES, TaskProcess
+
+from precisionflow.config import Experiment
+from precisionflow.results.code import STAGES, code_digest
 
 PROGRAM = """
 import os, signal, sys, tempfile
@@ -70,6 +74,14 @@ def task(
     of_run = {"server": server, "temporary": str(folder), "lost": staticmethod(lambda *_: lost)}
     handler = type("Made", (TaskProcess,), of_run)
     return handler("python", command, str(folder), None, {"TRIES": str(folder / "tries")})
+
+
+def test_what_depends_on_the_code_alone_is_known_before_a_task_is_forked() -> None:
+    importlib.import_module(EVERY_TASK[-1])
+    computed = code_digest.cache_info().misses
+    assert len({code_digest(verb) for verb in STAGES}) == len(STAGES)
+    assert code_digest.cache_info().misses == computed
+    assert Experiment.__pydantic_complete__
 
 
 @pytest.mark.parametrize(
@@ -141,7 +153,7 @@ def test_no_task_begins_after_the_stop(
 
 SLEEPER = """
 import sys, threading
-from precisionflow.pipelines.task_client import TaskServer
+from precisionflow.pipelines.task_client import EVERY_TASK, TaskServer
 from precisionflow.pipelines.task_server import Request
 server = TaskServer()
 server.run("sleep", Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
