@@ -8,7 +8,7 @@ import torch
 
 WARM, TURNS = 3, 20
 SECONDS = 2.0
-"""After these no more turns are timed."""
+"""So long turns take together, if they are more than the fewest."""
 FEWEST = 3
 KERNELS = 3
 
@@ -16,19 +16,23 @@ Work = Callable[[], object]
 
 
 def milliseconds(work: Work) -> float:
-    """Median of turns after some that do not count."""
-    spent, until = list[float](), time.perf_counter() + SECONDS
-    for turn in range(WARM + TURNS):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
+    """Median of turns after some that do not count; all are queued at once, as a training queues its steps."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(WARM):
         work()
-        end.record()
-        end.synchronize()
-        if turn >= WARM:
-            spent.append(start.elapsed_time(end))
-        if len(spent) >= FEWEST and time.perf_counter() > until:
-            break
-    return statistics.median(spent)
+    torch.cuda.synchronize()
+    one = (time.perf_counter() - start) / WARM
+    turns = [
+        [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        for _ in range(max(FEWEST, min(TURNS, int(SECONDS / one))))
+    ]
+    for before, after in turns:
+        before.record()
+        work()
+        after.record()
+    torch.cuda.synchronize()
+    return statistics.median(before.elapsed_time(after) for before, after in turns)
 
 
 def peak(work: Work) -> float:

@@ -180,8 +180,11 @@ def test_it_is_taken_for_half_precision_on_a_gpu_alone():
 def test_one_component_is_its_inner_product():
     """log sum of one exponential; the product of the slope, a level, a bias."""
     torch.manual_seed(0)
-    queries, keys = torch.randn(1, 1, 3, 1 + 2 + WIDTH), torch.randn(1, 1, 5, 1 + WIDTH)
-    weight, slope, level = queries[..., :3].unbind(-1)
-    product = queries[..., 3:] @ keys[..., 1:].transpose(-1, -2)
-    expected = weight[..., None] * (slope[..., None] * product + level[..., None] + keys[..., None, :, 0])
-    torch.testing.assert_close(LogSum(1).log_potentials(queries, keys), expected)
+    queries, keys = torch.randn(1, 1, 3, 2 + WIDTH), torch.randn(1, 1, 5, 1 + WIDTH)
+    slope, level = queries[..., :2].unbind(-1)
+    product = queries[..., 2:] @ keys[..., 1:].transpose(-1, -2)
+    expected = slope[..., None] * product + level[..., None] + keys[..., None, :, 0]
+    one = LogSum(1)
+    torch.testing.assert_close(one.log_potentials(queries, keys), expected)
+    tempered = one.tempered(queries, torch.full((1, 1, 1), 0.3))
+    torch.testing.assert_close(one.of_tempered().log_potentials(tempered, keys), 0.3 * expected)

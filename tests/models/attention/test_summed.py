@@ -15,6 +15,7 @@ from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import Score, summed
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.priors.absolute import Absolute
+from precisionflow.models.attention.priors.geometric import Geometric
 from precisionflow.models.attention.priors.relative import Relative
 from precisionflow.models.attention.priors.window import Window
 from precisionflow.models.attention.sites import Sites
@@ -26,7 +27,7 @@ def test_means_and_gradients_are_those_of_blocks():
     pytest.importorskip("triton")
     run = subprocess.run([sys.executable, INTERPRETED], check=True, capture_output=True, text=True)
     found = json.loads(run.stdout)
-    assert len(found["errors"]) == 11
+    assert len(found["errors"]) == 14
     assert {name: errors for name, errors in found["errors"].items() if not max(errors) < 1e-5} == {}
     assert found["agreements"] == [[True, False, False, False]] * 2, "sound, mean, gradients, refused"
 
@@ -39,8 +40,10 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
     relative, absolute = Relative(heads=1, largest=2), Absolute(heads=1, places=128)
     with FakeTensorMode(allow_non_fake_inputs=True):
 
-        def fits(rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum"):
-            sides = [torch.empty(1, 1, tokens, width, device="cuda") for tokens in (rows, columns)]
+        def fits(rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum", dtype=torch.bfloat16):
+            sides = [
+                torch.empty(1, 1, tokens, width, device="cuda", dtype=dtype) for tokens in (rows, columns)
+            ]
             return summed.fits(Score(*sides, (0, 0), (0, 0), torch.add, form), sides[1], prior)
 
         assert fits()
@@ -51,11 +54,20 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         assert not fits(columns=130)
         assert not fits(width=48)
         assert not fits(form=None)
+        assert not fits(dtype=torch.float16), "its numbers would be out of range"
+        torch.use_deterministic_algorithms(mode=True)
+        try:
+            assert not fits(), "gradients of queries are sums in any order"
+        finally:
+            torch.use_deterministic_algorithms(mode=False)
         assert not fits(prior=window)
         assert fits(prior=relative.log(at, at))
         assert fits(prior=relative.log(at, at) * absolute.log(at, at) * LogPrior(causal=True))
         assert not fits(prior=relative.log(at, at) * relative.log(at, at))
         assert not fits(prior=relative.log(at, later))
+        geometric = Geometric(alpha=1.0, beta=2.0)
+        assert fits(prior=geometric.log(at, at))
+        assert not fits(prior=geometric.log(at, later))
         assert not fits(prior=relative.log(at, at._replace(span=None)))
         assert not fits(prior=LogPrior(absent=torch.ones(1, 128, dtype=torch.bool)))
     monkeypatch.setattr(summed, "_equipped", lambda _: False)

@@ -35,7 +35,9 @@ class Edgewise(NamedTuple):
     of_key: Float[Tensor, "heads keys"] | None = None
     """The whole of it where it is a number of the key."""
     by_place: Float[Tensor, "heads entries"] | None = None
-    """The whole of it where it is a table over place of the query - place of the key, clipped to its middle +- half."""
+    """The whole of it, beside what is not `possible`, where it is a table over place of the query - place of the key,
+    clipped to its middle +- half; one row: heads are alike. A prior that has one and no edges of its own kind that are
+    not possible, or those of a causal prior alone, which `LogPrior.causal` tells."""
 
 
 @runtime_checkable
@@ -206,6 +208,11 @@ class Offsets:
             return lambda query, key: query - key + shift
         own, other = self.queries.positions, self.keys.positions
         return lambda query, key: own[query] - other[key]
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides are known to stand at the same consecutive positions."""
+        return self.queries.span is not None and self.queries.span == self.keys.span
 
     @property
     def known_by(self) -> Hashable:

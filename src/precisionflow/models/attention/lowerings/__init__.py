@@ -11,6 +11,7 @@ from precisionflow.models.numerics import at_least_float32
 
 Queries = Float[Tensor, "batch heads queries of_query"]
 Keys = Float[Tensor, "batch heads keys of_key"]
+TemperedQueries = Float[Tensor, "batch heads queries of_tempered"]
 Values = Float[Tensor, "batch heads keys width"]
 SomeQueries = Float[Tensor, "heads queries of_query"]
 SomeKeys = Float[Tensor, "heads keys of_key"]
@@ -43,6 +44,8 @@ class Score(NamedTuple):
     """What `value` is to kernels that are written for it (`kernels`); none: there is no such."""
     least: float = 0.0
     """The least argument of the form's function."""
+    level: bool = False
+    """Whether the last number of every key is 1, so that the last one of a query is a number that is added."""
 
     @property
     def width(self) -> int:
@@ -92,6 +95,10 @@ class Lowering(Potentials, Protocol):
         """See `LogPotentials`."""
         ...
 
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> TemperedQueries:
         """Queries whose log potentials are `power` times as large."""
+        ...
+
+    def of_tempered(self) -> "Lowering":
+        """The lowering of such queries."""
         ...

@@ -53,7 +53,12 @@ def defined(
     score: Score,
     causal: bool,
 ) -> Tensor:
-    """softmax(score + log prior) values with the matrix of edges, in float32."""
+    """softmax(score + log prior) values with the matrix of edges, in float32.
+
+    A number of every key that is 1 has no gradient.
+    """
+    if score.level:
+        keys = torch.cat([keys[..., :-1], torch.ones_like(keys[..., -1:])], dim=-1)
     (vectors, own), (others, of_other) = score._replace(queries=queries, keys=keys).apart()
     product = vectors.to(values.dtype).float() @ others.to(values.dtype).float().mT
     logs = score.value(product, tuple(n[..., None] for n in own), tuple(n[..., None, :] for n in of_other))

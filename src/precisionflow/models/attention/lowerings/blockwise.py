@@ -25,6 +25,7 @@ from precisionflow.models.attention.lowerings import (
     SomeMeans,
     SomeQueries,
     SomeValues,
+    TemperedQueries,
     Values,
 )
 from precisionflow.models.numerics import outside_autocast
@@ -54,8 +55,11 @@ class ByBlocks(ABC):
         found, _ = self.block(queries.flatten(0, 1), keys.flatten(0, 1))
         return found.unflatten(0, queries.shape[:2])
 
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> TemperedQueries:
         return torch.cat([power * queries[..., :1], queries[..., 1:]], dim=-1)
+
+    def of_tempered(self) -> "ByBlocks":
+        return self
 
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior

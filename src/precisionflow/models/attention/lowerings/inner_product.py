@@ -19,6 +19,7 @@ from precisionflow.models.attention.lowerings import (
     Score,
     SomeKeys,
     SomeQueries,
+    TemperedQueries,
     Values,
     blockwise,
     flex,
@@ -55,8 +56,11 @@ class InnerProduct:
 
         return torch.bmm(queries, keys.transpose(1, 2)), pull
 
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> TemperedQueries:
         return power * queries
+
+    def of_tempered(self) -> "InnerProduct":
+        return self
 
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior

@@ -51,11 +51,13 @@ class Pointwise(Scored):
     curve: Curve
     narrow: int = 0
     """How many of the last channels are single numbers beside vectors."""
+    level: bool = False
+    """Whether the last channel of every key is 1."""
 
     def score(self, queries: Queries, keys: Keys) -> Score:
         form = self.curve.form if 1 <= self.narrow <= PAIRS else None
         layouts = (1, self.narrow), (0, self.narrow)
-        return Score(queries, keys, *layouts, self._value, form, self.curve.least)
+        return Score(queries, keys, *layouts, self._value, form, self.curve.least, self.level)
 
     def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
         return -own[0] * self.curve.of(summed(product, own[1:], other))

@@ -23,10 +23,16 @@ Tables = tuple[Tensor | None, Tensor | None]
 
 
 def fits(score: Score, values: Values, prior: LogPrior) -> bool:
-    """Whether it is taken: forms and priors that kernels are written for, blocks that are filled."""
+    """Whether it is taken: forms and priors that kernels are written for, blocks that are filled.
+
+    Gradients of queries are summed in any order, so that it is left where torch is asked for algorithms that are the
+    same in every run. Numbers take the dtype of the values, of which float16 has too small a range.
+    """
     rows, columns = score.queries.shape[-2], score.keys.shape[-2]
     return (
         score.form is not None
+        and values.dtype != torch.float16
+        and not torch.are_deterministic_algorithms_enabled()
         and tables(prior) is not None
         and prior.absent is None
         and (rows == columns or not prior.causal)
@@ -94,16 +100,15 @@ class _Mean(torch.autograd.Function):
         score: Score,
         causal: bool,
     ) -> Tensor:
-        from precisionflow.models.attention.lowerings.kernels.given import given_of
+        from precisionflow.models.attention.lowerings.kernels.given import Layouts, given_of
         from precisionflow.models.attention.lowerings.kernels.mean import mean_of
 
         assert score.form is not None
-        layouts = (score.of_query, score.of_key)
-        rest = {"form": score.form, "least": score.least, "causal": causal}
-        given = given_of(queries, keys, values, bias, table, layouts, **rest)
+        layouts = Layouts(score.form, score.level, score.of_query, score.of_key)
+        given = given_of(queries, keys, values, bias, table, layouts, least=score.least, causal=causal)
         mean, log_sum = mean_of(given)
-        context.save_for_backward(*given[:7], mean, log_sum)
-        context.rest, context.layouts = rest, layouts
+        context.save_for_backward(*given[:9], mean, log_sum)
+        context.rest, context.layouts = given[9:], layouts
         context.sides = [(side.shape, side.dtype) for side in (queries, keys)]
         return mean
 
@@ -115,11 +120,12 @@ class _Mean(torch.autograd.Function):
 
         *tensors, mean, log_sum = context.saved_tensors
         found = gradients(
-            Given(*tensors, **context.rest),
+            Given(*tensors, *context.rest),
             context.sides,
             context.layouts,
             mean=mean,
             log_sum=log_sum,
             gradient=gradient,
+            of_table=context.needs_input_grad[4],
         )
         return *found, None, None

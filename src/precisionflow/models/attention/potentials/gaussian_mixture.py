@@ -80,12 +80,12 @@ class GaussianMixture(Centred):
 def _lowered_queries(
     queries: Heads, log_precision: OfComponents, shift: Float[Tensor, "heads components width"]
 ) -> Lowered:
-    """[1, l_1, ..., l_M, a_1, ..., a_M, q]."""
+    """[l_1, ..., l_M, a_1, ..., a_M, q]."""
     precision = precision_of(log_precision)
     slopes = precision.expand(*queries.shape[:-1], -1)
     along = torch.stack([(queries * one[:, None]).sum(-1) for one in shift.unbind(1)], dim=-1)
     levels = precision * (along - 0.5 * queries.square().sum(-1, keepdim=True))
-    return torch.cat([torch.ones_like(queries[..., :1]), slopes, levels, queries], dim=-1)
+    return torch.cat([slopes, levels, queries], dim=-1)
 
 
 def _lowered_keys(

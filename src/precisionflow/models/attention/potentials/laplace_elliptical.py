@@ -47,7 +47,7 @@ class LaplaceElliptical(Centred):
     not change when queries and keys are rotated.
     """
 
-    lowering: ClassVar = Pointwise(Root(), narrow=2)
+    lowering: ClassVar = Pointwise(Root(), narrow=2, level=True)
 
     def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
         """No `initial_precision`: 2, with which the slope at the distance sqrt(2 d) is that of the dot product."""

@@ -45,7 +45,7 @@ class StudentTIsotropic(Centred):
     weighs them nearly alike. nu = 1 + softplus(r): a location exists.
     """
 
-    lowering: ClassVar = Pointwise(Logarithm(), narrow=2)
+    lowering: ClassVar = Pointwise(Logarithm(), narrow=2, level=True)
 
     def __init__(
         self, queries_keys: QueriesAndKeys, *, initial_precision: float | None, initial_degrees: float

@@ -27,7 +27,7 @@ class Tempered(nn.Module):
 
     @property
     def lowering(self) -> Lowering:
-        return self.potential.lowering  # type: ignore[no-any-return]
+        return self.potential.lowering.of_tempered()  # type: ignore[no-any-return]
 
     def distribution(self) -> dict[str, OfHeads]:
         return {"temperature": self.temperature().flatten()}
@@ -64,4 +64,6 @@ class Tempered(nn.Module):
         return self._at(queries, self.temperature())
 
     def _at(self, queries: Lowered, temperature: Float[Tensor, "heads 1 1"]) -> Lowered:
-        return self.lowering.tempered(queries, (1 / temperature).to(queries.dtype))
+        return self.potential.lowering.tempered(  # type: ignore[no-any-return]
+            queries, (1 / temperature).to(queries.dtype)
+        )

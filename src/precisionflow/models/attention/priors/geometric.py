@@ -26,7 +26,8 @@ class Geometric(nn.Module):
         self.beta = beta
 
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
-        return LogPrior(factors=(Passing(Offsets(queries, keys), self.alpha, self.beta),))
+        offsets = Offsets(queries, keys)
+        return LogPrior(offsets.same, factors=(Passing(offsets, self.alpha, self.beta),))
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class Passing:
 
     def edgewise(self) -> Edgewise:
         offset, known_by = self.offsets.edgewise(), self.offsets.known_by
-        largest = int(self.offsets.queries.positions[-1] - self.offsets.keys.positions[0])
+        largest = self.offsets.queries.position(-1) - self.offsets.keys.position(0)
         by_distance = self._log(torch.arange(max(0, largest) + 1, device=self.offsets.keys.positions.device))
         by_distance = by_distance.float()
         return Edgewise(
             log=lambda batch, head, query, key: by_distance[offset(query, key).clamp(min=0)],  # noqa: ARG005
             possible=lambda batch, head, query, key: offset(query, key) >= 0,  # noqa: ARG005
             known_by=known_by and (Passing, known_by),
+            by_place=torch.cat([by_distance[1:].flip(0), by_distance])[None] if self.offsets.same else None,
         )
 
     def _log(self, distance: Int[Tensor, "*edges"]) -> Float[Tensor, "*edges"]:

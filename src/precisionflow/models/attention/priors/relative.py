@@ -62,10 +62,9 @@ class ByOffset:
     def edgewise(self) -> Edgewise:
         """A copy of the table: FlexAttention gives a view of a parameter no gradient."""
         offset, table, largest = self.offsets.edgewise(), self.table[:, 0].clone(), self.table.shape[-1] // 2
-        at = self.offsets
         return Edgewise(
             log=lambda batch, head, query, key: table[  # noqa: ARG005
                 head, offset(query, key).clamp(-largest, largest) + largest
             ],
-            by_place=table if at.known_by and at.queries.span == at.keys.span else None,
+            by_place=table if self.offsets.same else None,
         )
