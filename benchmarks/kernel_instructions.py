@@ -46,9 +46,9 @@ class Loop(NamedTuple):
 
 def loops(kernel: Any, form: dict[str, Any]) -> list[Loop]:
     """Every loop of a kernel, as it lies in the program."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+    import triton  # type: ignore[import-untyped,import-not-found]
+    from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped,import-not-found]
+    from triton.compiler import ASTSource  # type: ignore[import-untyped,import-not-found]
 
     from precisionflow.models.attention.lowerings.kernels.given import BLOCKS
 
