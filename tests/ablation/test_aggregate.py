@@ -58,6 +58,24 @@ def test_units_are_seeds_where_there_is_one_split(tmp_path: Path) -> None:
     assert (contrast["verdict"], contrast["overlap"]) == ("too few seeds: 2 of 6", 0)
 
 
+@pytest.mark.parametrize(
+    ("moves", "n", "verdict"),
+    [(0.0, 1, "too few seeds: 1 of 6"), (1e-9, 7, "better"), (math.nan, 7, "better")],
+)
+def test_seeds_that_change_nothing_are_one(tmp_path: Path, moves: float, n: int, verdict: str) -> None:
+    """Copies show no certainty; a score that does not move beside one that does is a measurement of every seed."""
+
+    def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:  # noqa: ARG001
+        learned = "heteroscedastic" in variant.name
+        crps = 1.0 if math.isnan(moves) and not learned else 1.0 + np.nan_to_num(moves, nan=0.1) * seed
+        return {"nll": -0.5 * learned, "crps": crps, "rmse": 1.0}
+
+    seeds = ("seeds: [0, 1]", "seeds: [0, 1, 2, 3, 4, 5, 6]")
+    experiment = regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [3]"), seeds)
+    (row,) = rows(aggregated(experiment, tmp_path, measure), "contrasts", metric="nll")
+    assert (row["effect"], row["n"], row["verdict"]) == (-0.5, n, verdict)
+
+
 def test_contrasts_are_paired(tmp_path: Path) -> None:
     """The noise between units (std 20) is far above the effect, but both variants share it."""
     out = aggregated(regression(), tmp_path, additive)

@@ -160,7 +160,7 @@ def effect_of(
 
 
 class Pairs(NamedTuple):
-    """Values of the units that a contrast is made of, one list for each side."""
+    """Values of the units that a contrast is made of, one list for each side; of copies on both the first alone."""
 
     ours: list[float]
     theirs: list[float]
@@ -183,6 +183,8 @@ def compared(ours: Units, theirs: Units, *, missing: str, worst: float) -> Pairs
             whole = []
         case "worst_rank" if ours.known or theirs.known:
             whole = [(worst if math.isnan(a) else a, worst if math.isnan(b) else b) for a, b in values]
+    if ours.copies and theirs.copies:
+        whole = whole[:1]
     one, other = ([pair[side] for pair in whole] for side in (0, 1))
     return Pairs(one, other, len(values) - measured, bounded=len(whole) <= measured)
 

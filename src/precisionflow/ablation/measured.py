@@ -104,6 +104,8 @@ class Units(NamedTuple):
     values: list[float]
     """NaN of a unit with a failed cell."""
     overlap: float
+    copies: bool = False
+    """Whether no seed changes anything that was measured: all units are the first one."""
 
     @property
     def known(self) -> list[float]:
@@ -135,7 +137,17 @@ def units_in(scored: Scored, experiment: Experiment, metric: str, *, nominal: fl
         whole = len(there) == len(unit)
         distances = (_distance(scores.values[metric], nominal) for scores in there)
         values.append(math.fsum(distances) / len(unit) if whole else math.nan)
-    return Units(values, overlap_in(scored, experiment))
+    return Units(values, overlap_in(scored, experiment), unit_of(experiment) == "seed" and _copies(scored))
+
+
+def _copies(scored: Scored) -> bool:
+    """Whether several seeds measured the same of everything; a single score that does not move is no sign of it."""
+    known = [scores.values for unit in scored for scores in unit if scores is not None]
+    return len(known) == len(scored) > 1 and all(
+        values.keys() == known[0].keys()
+        and np.array_equal(list(values.values()), [known[0][name] for name in values], equal_nan=True)
+        for values in known[1:]
+    )
 
 
 def overlap_in(scored: Scored, experiment: Experiment) -> float:
