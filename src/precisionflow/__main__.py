@@ -7,9 +7,9 @@ def start() -> None:
     """Take the current folder, which `-m` puts first, off the path; then run the command."""
     if not sys.flags.safe_path:
         del sys.path[0]
-    from precisionflow.cli import main
+    from precisionflow.cli import entry
 
-    main()
+    entry()
 
 
 start()

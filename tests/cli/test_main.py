@@ -189,6 +189,27 @@ def test_a_reader_that_goes_away_is_no_mistake() -> None:
     process.stderr.close()
 
 
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_process_ends_by_the_interpreter_where_a_thread_is_at_work_alone(at_work: bool) -> None:
+    """What the end of the interpreter runs is not run; what is registered for the exit is."""
+    program = f"""
+        import atexit, sys, threading
+        from precisionflow import cli
+        class Kept:
+            def __del__(self): print("end of the interpreter")
+        kept = Kept()
+        atexit.register(print, "exit")
+        if {at_work}:
+            threading.Timer(0.1, print, ["thread"]).start()
+        sys.argv = ["precisionflow", "--version"]
+        cli.entry()
+    """
+    words = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    rest = ["thread", "exit", "end of the interpreter"] if at_work else ["exit"]
+    assert done.stdout.splitlines() == [f"precisionflow {__version__}", *rest]
+
+
 def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     program = """
         import os, signal

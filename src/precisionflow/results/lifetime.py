@@ -16,13 +16,13 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def leave() -> NoReturn:
+def leave(code: int = 0) -> NoReturn:
     """End a process whose work is done, without the end of the interpreter.
 
-    That end takes a third of a second where torch is imported. In a rank a thread of gloo may let go of its last
+    That end takes a third of a second where torch or kfp is imported. In a rank a thread of gloo may let go of its last
     tensor after the process group is destroyed: when the interpreter ends at the same moment, that thread aborts the
     rank, and torchrun stops the others while they still write.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
