@@ -1,7 +1,8 @@
 """The weights of a cell as an MLflow model: code from a file, weights as safetensors, no pickle."""
 
+import contextlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,14 +69,32 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     with tempfile.TemporaryDirectory() as beside:
         marker = Path(beside) / MARKER
         write_card(_marker(cell, files.values()), marker)
-        pyfunc.save_model(
-            str(folder),
-            python_model=str(Path(serving.__file__).with_name("predictor.py")),
-            artifacts={name: str(file) for name, file in (files | {"marker": marker}).items()},
-            signature=contract_of(experiment, cell.dataset).signature(),
-            pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
-            mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
-        )
+        with _requirements_unchecked():
+            pyfunc.save_model(
+                str(folder),
+                python_model=str(Path(serving.__file__).with_name("predictor.py")),
+                artifacts={name: str(file) for name, file in (files | {"marker": marker}).items()},
+                signature=contract_of(experiment, cell.dataset).signature(),
+                pip_requirements=[
+                    f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")
+                ],
+                mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+            )
+
+
+@contextlib.contextmanager
+def _requirements_unchecked() -> Iterator[None]:
+    """Inside the block MLflow compares no requirements with what is installed: ours are what is installed, and to find
+    that out it reads the lists of all installed files, which takes longer than saving eight models.
+    """
+    from mlflow.utils import environment
+
+    check = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda _: None
+    try:
+        yield
+    finally:
+        environment.warn_dependency_requirement_mismatches = check
 
 
 def _marker(cell: CellContent, files: Iterable[Path]) -> StageCard:
