@@ -8,7 +8,7 @@ from typing import TextIO
 
 from precisionflow.pipelines.argument_size import refuse_too_long
 from precisionflow.pipelines.relay import relayed
-from precisionflow.pipelines.task_client import EVERY_TASK, Steps, Task, TaskServer
+from precisionflow.pipelines.task_client import EVERY_TASK, Ahead, Step, Steps, Task, TaskServer
 
 from precisionflow import stages
 from precisionflow.ablation.groups import group_of, groups_of, read_design
@@ -27,8 +27,8 @@ GROUPS_A_TASK = 2
 variant's work."""
 
 
-def _steps(open_variants: Sequence[Experiment]) -> Steps:
-    """Verb -> modules that its tasks import: torch only where a variant has an open cell.
+def _steps(open_variants: Sequence[Experiment], groups: int) -> Steps:
+    """The tasks of each verb and the modules that these import: torch only where a variant has an open cell.
 
     Its optimisers import its compiler; stacked networks and estimators of scikit-learn have none of them.
     """
@@ -36,21 +36,33 @@ def _steps(open_variants: Sequence[Experiment]) -> Steps:
         not isinstance(of.engine, BatchedEngine) and not isinstance(of.model, External)
         for of in open_variants
     )
-    of_cells = {
-        "train": ("torch", "precisionflow.training.train", *(("torch._dynamo",) if compiler else ())),
-        "evaluate": ("precisionflow.evaluation.evaluate",),
-    }
+    train = ("torch", "precisionflow.training.train", *(("torch._dynamo",) if compiler else ()))
+    evaluate = ("precisionflow.evaluation.evaluate",)
     return {
-        "prepare": EVERY_TASK,
-        **(of_cells if open_variants else {}),
-        "aggregate": ("precisionflow.ablation.aggregate",),
-        "report": ("precisionflow.report.page",),
-        "register": (
-            "precisionflow.tracking.track",
-            "mlflow.pyfunc",
-            "mlflow.store.tracking.sqlalchemy_store",
-        ),
+        "prepare": Step(EVERY_TASK),
+        "train": Step(train if open_variants else (), groups),
+        "evaluate": Step(evaluate if open_variants else (), groups),
+        "aggregate": Step(("precisionflow.ablation.aggregate",)),
+        "report": Step(("precisionflow.report.page",)),
+        "register": Step(()),
     }
+
+
+_OF_MLFLOW = (
+    "precisionflow.tracking.track",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+
+
+def _ahead(folder: Path) -> list[Ahead]:
+    """MLflow is imported while the last cells are evaluated, and has the cells while the report is written: a core has
+    nothing to do then.
+    """
+    return [
+        *(Ahead("register", "evaluate", "importlib:import_module", [module]) for module in _OF_MLFLOW),
+        Ahead("register", "report", "precisionflow.tracking.track:track_cells_ahead", [str(folder)]),
+    ]
 
 
 def run_locally(
@@ -69,11 +81,12 @@ def run_locally(
     refuse_too_long(wholes)
     progress, variants = Progress(Results(folder)), stages.expand(experiments)
     still = [of for of in variants if any(cell.seconds is None for cell in progress.of(of))]
-    given = {"experiments": wholes, "groups": _groups(variants, server)}
-    with _begun(folder, _steps(still), server=server, screen=screen, trust_code=trust_code) as execute:
+    groups = _groups(variants, server)
+    steps = _steps(still, len(groups))
+    with _begun(folder, steps, server=server, screen=screen, trust_code=trust_code) as execute:
         from precisionflow.pipelines.ablation import ablation
 
-        execute(ablation, **given)
+        execute(ablation, experiments=wholes, groups=groups)
 
 
 def _groups(variants: Sequence[Experiment], server: TaskServer) -> list[str]:
@@ -85,11 +98,12 @@ def search_and_train_locally(
 ) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
     variants = stages.expand([experiment])
+    groups = _groups(variants, server)
     given = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
-    with _begun(folder, _steps(variants), server=server, screen=screen) as execute:
+    with _begun(folder, _steps(variants, len(groups)), server=server, screen=screen) as execute:
         from precisionflow.pipelines.search_then_train import search_then_train
 
-        execute(search_then_train, **given, groups=_groups(variants, server))
+        execute(search_then_train, **given, groups=groups)
 
 
 @contextlib.contextmanager
@@ -124,7 +138,7 @@ def _begun(
         (folder / LOG).open("a", encoding="utf-8") as log,
         relayed(log, screen) as relay,
     ):
-        server.begin(steps, log=log)
+        server.begin(steps, log=log, ahead=_ahead(there.results.folder))
         yield execute
 
 

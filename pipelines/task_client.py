@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -46,8 +47,38 @@ Lost = Callable[[Task, str], bool]
 """Called with a task that was killed, and by what: whether what it had in work has become a failed cell."""
 
 
-Steps = Mapping[str, Sequence[str]]
-"""Verb -> modules that its tasks need beside those of the verbs before, in the order of a run."""
+class Step(NamedTuple):
+    """Tasks of a verb."""
+
+    modules: Sequence[str]
+    """What they need beside the modules of the verbs before."""
+    tasks: int = 1
+
+
+Steps = Mapping[str, Step]
+"""Verb -> its tasks, in the order of a run."""
+
+
+class Ahead(NamedTuple):
+    """What the process of a verb's only task does before that task, from when the last task of another is asked for."""
+
+    verb: str
+    beside: str
+    function: str
+    """`module:function`."""
+    arguments: Sequence[str]
+
+
+class Begun(NamedTuple):
+    """The process of a task."""
+
+    connection: socket.socket
+    output: TextIO
+
+    def send(self, request: Request) -> None:
+        """Ask for something, where the process is still there."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(json.dumps(request._asdict()).encode() + b"\n")
 
 
 class TaskServer:
@@ -64,7 +95,12 @@ class TaskServer:
         """Tasks that run at once."""
         self.environment = RUNTIME | threads_of_each(self.at_once)
         """Of each task, beside that of the run."""
-        self._steps: Steps = {"": EVERY_TASK}
+        self._steps: Steps = {"": Step(EVERY_TASK)}
+        self._ahead: Sequence[Ahead] = ()
+        self._left = Counter[str]()
+        """Tasks of a verb that are still to be asked for."""
+        self._waiting: dict[str, Begun] = {}
+        """Processes that do something ahead of their tasks, by verb."""
         self._log: TextIO | None = None
         self._lock = threading.Lock()
         self._start()
@@ -82,15 +118,16 @@ class TaskServer:
             )
         self._import_first()
 
-    def begin(self, steps: Steps, *, log: TextIO) -> None:
-        """Import what the tasks of a run need, and print to its log."""
-        self._steps, self._log = steps, log
+    def begin(self, steps: Steps, *, log: TextIO, ahead: Sequence[Ahead] = ()) -> None:
+        """Import what the tasks of a run need, do some of it `ahead`, and print to its log."""
+        self._steps, self._ahead, self._log = steps, ahead, log
+        self._left = Counter({verb: of.tasks for verb, of in steps.items()})
         with self._lock, contextlib.suppress(BrokenPipeError):  # the first task starts another
             self._import_first()
 
     def _import_first(self) -> None:
         """Have the modules of the first two steps imported: of the first task and of those after it."""
-        modules = [module for of in list(self._steps.values())[:2] for module in of]
+        modules = [module for of in list(self._steps.values())[:2] for module in of.modules]
         self._send(Ask([], modules), [self._log.fileno()] if self._log else [])
 
     def _send(self, ask: Ask, descriptors: Sequence[int]) -> None:
@@ -99,14 +136,12 @@ class TaskServer:
 
     def run(self, verb: str, request: Request) -> int:
         """Run a task and print what it prints; its exit code, below zero that of a signal."""
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
-        with ours, open(read, encoding="utf-8", errors="replace") as output:
-            with theirs, open(write, "wb") as printed:
-                self._ask(verb, [theirs.fileno(), printed.fileno()])
+        begun = self._waiting.pop(verb, None) or self._begun(verb)
+        with begun.connection as ours, begun.output as output:
+            begun.send(request)
             with contextlib.suppress(OSError):
-                ours.sendall(json.dumps(request._asdict()).encode())
                 ours.shutdown(socket.SHUT_WR)
+            self._do_ahead(verb, request.environment)
             for line in output:
                 print(line, end="")
             print("\n")
@@ -115,11 +150,30 @@ class TaskServer:
                     return int(code)
             return self._process.poll() or -signal.SIGKILL
 
+    def _do_ahead(self, verb: str, environment: dict[str, str]) -> None:
+        """Beside the last task of `verb`, in the environment of that task."""
+        with self._lock:
+            self._left[verb] -= 1
+            last = self._left[verb] == 0
+        for ahead in self._ahead if last else ():
+            if ahead.beside == verb:
+                if ahead.verb not in self._waiting:
+                    self._waiting[ahead.verb] = self._begun(ahead.verb)
+                self._waiting[ahead.verb].send(Request([*ahead.arguments], environment, ahead.function))
+
+    def _begun(self, verb: str) -> Begun:
+        """A process for a task."""
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        with theirs, open(write, "wb") as printed:
+            self._ask(verb, [theirs.fileno(), printed.fileno()])
+        return Begun(ours, open(read, encoding="utf-8", errors="replace"))
+
     def _ask(self, verb: str, descriptors: Sequence[int]) -> None:
         """Have a process forked, by a new server where the one before was killed."""
         step, modules = (
             list(self._steps).index(verb) if verb in self._steps else 0,
-            list(self._steps.values()),
+            [of.modules for of in self._steps.values()],
         )
         needed, ahead = (
             [m for of in part for m in of] for part in (modules[: step + 1], modules[: step + 2])
@@ -145,6 +199,10 @@ class TaskServer:
         self._control.close()
         self._process.kill()
         self._process.wait()
+        for begun in self._waiting.values():
+            begun.connection.close()
+            begun.output.close()
+        self._waiting.clear()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Server of task processes: a Python that imports what tasks need once, and forks a process for each task.
 
 Its argument is the number of a socket. A message there is an `Ask`. With two descriptors it asks for a task: a
-connection, on which its request comes and its exit code goes back, and the pipe for all that it prints. With one it
+connection, on which its requests come and its exit code goes back, and the pipe for all that it prints. With one it
 brings the file for what the server itself prints, with none it only says what to import.
 """
 
@@ -11,23 +11,28 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import sys
 import tempfile
+import traceback
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from precisionflow.results.lifetime import end_with_parent, leave
 
 
 class Request(NamedTuple):
-    """A task; goes as JSON."""
+    """A task, or what its process does ahead of it; goes as a line of JSON."""
 
     arguments: list[str]
-    """Of KFP's executor."""
+    """Of KFP's executor, or of `ahead`."""
     environment: dict[str, str]
+    ahead: str = ""
+    """`module:function` that is called before the task is asked for; empty for the task."""
 
 
 class Ask(NamedTuple):
@@ -63,13 +68,24 @@ def main() -> None:
     if given is None:
         return
     gc.enable()
-    request = _begin(given)
-    sys.argv = ["kfp.dsl.executor_main", *request.arguments]
-    from kfp.dsl.executor_main import executor_main
+    for request in _requests(given):
+        if request.ahead:
+            _do_ahead(request)
+            continue
+        sys.argv = ["kfp.dsl.executor_main", *request.arguments]
+        from kfp.dsl.executor_main import executor_main
 
-    executor_main()
+        executor_main()
     atexit._run_exitfuncs()
     leave()
+
+
+def _do_ahead(request: Request) -> None:
+    """What keeps it from being done goes to the log: the task does it, or says why it cannot be done."""
+    try:
+        pkgutil.resolve_name(request.ahead)(*request.arguments)
+    except Exception:
+        traceback.print_exc()
 
 
 def _next(control: socket.socket) -> Descriptors | None:
@@ -133,16 +149,17 @@ def _wait_in_parent(given: Descriptors) -> None:
     os._exit(0)
 
 
-def _begin(given: Descriptors) -> Request:
-    """Read what to do, and give this process the output and the environment of its task."""
+def _requests(given: Descriptors) -> Iterator[Request]:
+    """What to do, one after the other: this process has the output of its task, and the environment of each request."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open(given.connection, encoding="utf-8") as asked:
-        request = Request(**json.load(asked))
     _print_to(given.output)
-    os.environ.clear()
-    os.environ.update(request.environment)
-    tempfile.tempdir = None
-    return request
+    with open(given.connection, encoding="utf-8") as asked:
+        for line in asked:
+            request = Request(**json.loads(line))
+            os.environ.clear()
+            os.environ.update(request.environment)
+            tempfile.tempdir = None
+            yield request
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ class Outputs:
 
 @dataclass(frozen=True)
 class LocalResults:
-    """A results folder of this machine; MLflow gets all of it at once, in one process, after the report is written."""
+    """A results folder of this machine; MLflow gets all of it at once, in one process: cells while the report is
+    written, the rest after it.
+    """
 
     results: Results
     trusts_code: bool = False

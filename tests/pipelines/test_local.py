@@ -15,6 +15,8 @@ from precisionflow.pipelines import at_once
 from precisionflow.pipelines.at_once import tasks_at_once
 from precisionflow.pipelines.kfp_local import subprocess_runner
 from precisionflow.pipelines.relay import Relay, relayed
+from precisionflow.pipelines.task_client import Begun
+from precisionflow.pipelines.task_server import Request
 
 from precisionflow.app.run import finished_stages
 from tests.command_line import Line
@@ -63,7 +65,16 @@ def test_the_log_has_what_every_task_said(tiny_run: Run) -> None:
     assert "SUCCESS" in log.splitlines()[-1]
 
 
-def test_a_second_run_does_no_stage_again(tiny_run: Run, line: Line) -> None:
+def test_a_second_run_does_no_stage_again(tiny_run: Run, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are copied to MLflow ahead of the last task there too."""
+    ahead, send = list[str](), Begun.send
+
+    def seen(begun: Begun, request: Request) -> None:
+        ahead.append(request.ahead)
+        send(begun, request)
+
+    monkeypatch.setattr(Begun, "send", seen)
+
     def state() -> dict[Path, tuple[int, int]]:
         files = [path for path in tiny_run.folder.rglob("*") if path.suffix in (".json", ".parquet", ".html")]
         return {
@@ -78,6 +89,10 @@ def test_a_second_run_does_no_stage_again(tiny_run: Run, line: Line) -> None:
     assert (code, err) == (0, "")
     assert f"0 of {STAGES} stages run, the others were finished" in out
     assert state() == before
+    verbs = [function.rpartition(".")[2] for function in ahead]
+    assert verbs[-3:] == ["", "track:track_cells_ahead", ""]
+    assert verbs.count("importlib:import_module") == 3
+    assert "Traceback" not in (tiny_run.folder / "pipeline.log").read_text(encoding="utf-8")
     test_every_cell_is_in_the_store(tiny_run)
     assert LocalExecutionConfig.instance is None
     assert logging.getLogger().handlers == handlers

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kfp.local.status import Status
-from precisionflow.pipelines.task_client import EVERY_TASK, TaskServer
+from precisionflow.pipelines.task_client import EVERY_TASK, Ahead, Step, TaskServer
 from precisionflow.pipelines.task_process import TRIES, TaskProcess
 
 from precisionflow.config import Experiment
@@ -46,8 +46,17 @@ TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor
 def server(tmp_path: Path) -> Iterator[TaskServer]:
     with (tmp_path / "log").open("w") as log:
         server = TaskServer()
-        steps = {"act": ["numpy"], "then": ["no_such_module", "colorsys"], "later": ["wave"]}
-        server.begin(steps, log=log)
+        steps = {
+            "act": Step(["numpy"], tasks=2),
+            "then": Step(["no_such_module", "colorsys"]),
+            "later": Step(["wave"]),
+        }
+        ahead = [
+            Ahead("later", "act", "os:mkdir", [str(tmp_path / "ahead")]),
+            Ahead("later", "then", "os:kill", ["no number"]),
+            Ahead("later", "then", "builtins:print", ["says ahead"]),
+        ]
+        server.begin(steps, log=log, ahead=ahead)
         yield server
         server.close()
     assert (tmp_path / "log").read_text() == ""
@@ -135,6 +144,32 @@ def test_a_server_imports_what_the_next_verb_needs_while_nobody_asks(
     while "says go True" not in capsys.readouterr().out:
         assert time.monotonic() < end
         assert task("go", tmp_path, server, verb="then").run() == Status.SUCCESS
+
+
+def test_a_task_s_process_does_something_ahead_of_it_beside_the_last_task_of_another_verb(
+    server: TaskServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fails is in its output, and the task comes after it."""
+    for verb in ("act", "unknown"):
+        assert task("go", tmp_path, server, verb=verb).run() == Status.SUCCESS
+    assert server._waiting == {}
+    assert task("go", tmp_path, server).run() == Status.SUCCESS
+    end = time.monotonic() + 60
+    while not (tmp_path / "ahead").is_dir():
+        assert time.monotonic() < end
+    assert task("go", tmp_path, server, verb="then").run() == Status.SUCCESS
+    capsys.readouterr()
+    assert task("go", tmp_path, server, verb="later").run() == Status.SUCCESS
+    said = capsys.readouterr().out
+    assert said.index("TypeError: ") < said.index("says ahead") < said.index("says go True")
+
+
+def test_a_task_whose_process_was_killed_ahead_of_it_has_another(server: TaskServer, tmp_path: Path) -> None:
+    assert task("go", tmp_path, server, verb="then").run() == Status.SUCCESS
+    children = psutil.Process(server._process.pid).children(recursive=True)
+    assert len(children) == 2
+    children[-1].kill()
+    assert task("go", tmp_path, server, verb="later").run() == Status.SUCCESS
 
 
 def test_where_the_server_was_killed_the_next_task_has_another(server: TaskServer, tmp_path: Path) -> None:

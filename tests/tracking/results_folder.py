@@ -1,11 +1,13 @@
 """Two experiments with all that a run of them leaves, and what MLflow holds of them."""
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
+from precisionflow.tracking.content import KEY
 from precisionflow.tracking.track import track_cells
 from tests import synthetic
 
@@ -71,6 +73,20 @@ def rows_in(folder: Path) -> dict[str, list[tuple[object, ...]]]:
         rows = {name: sorted(database.execute(f"select * from {name}"), key=repr) for name in tables}
     database.close()
     return rows
+
+
+def contents_of(folder: Path) -> tuple[list[str], list[str]]:
+    """Runs with all that they hold, and names of artifacts; ids of runs are their keys, models have none."""
+    rows = rows_in(folder)
+    keys = {run: str(value) for tag, value, run in rows["tags"] if tag == KEY}
+
+    def named(text: str) -> str:
+        named = re.sub(r"\b[0-9a-f]{32}\b", lambda found: keys.get(found[0], found[0]), text)
+        return re.sub(r"\bm-[0-9a-f]+", "model", named.replace(str(folder), ""))
+
+    held = [row for table in ("runs", "tags", "params", "metrics", "latest_metrics") for row in rows[table]]
+    files = [file for file in (folder / "mlartifacts").rglob("*") if file.is_file()]
+    return sorted(named(repr(row)) for row in held), sorted(named(str(file)) for file in files)
 
 
 def files_in(folder: Path) -> dict[str, int]:

@@ -18,14 +18,15 @@ import pytest
 from precisionflow.serving.connection import database_file, without_password
 from precisionflow.tracking import store
 from precisionflow.tracking.store import attempt, ui_command
-from precisionflow.tracking.track import track_folder
+from precisionflow.tracking.track import track_cells_ahead, track_folder
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
     VARIANTS,
+    client_in,
     client_of,
+    contents_of,
     place,
-    rows_in,
     runs_of,
     track_variant,
     variants,
@@ -51,12 +52,14 @@ def server(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_an_absent_server_costs_one_line_and_the_upload_comes_later(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    results: Path, tracked: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """What is copied ahead says nothing, and the rest after it leaves the same store as all at once."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ada:secret@127.0.0.1:{port}")
+        track_cells_ahead(str(results))
         assert not track_variant(results, variants(NOISE)[0])
         assert not track_folder(results)
     said = capfd.readouterr()
@@ -66,8 +69,11 @@ def test_an_absent_server_costs_one_line_and_the_upload_comes_later(
     assert "secret" not in line
     assert not said.out
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    track_cells_ahead(str(results))
+    cells = [run for name in ("noise", "twins") for run in runs_of(client_in(results), name, verb="evaluate")]
+    assert [run.info.status for run in cells] == ["FINISHED"] * CELLS
     assert track_folder(results)
-    assert len(rows_in(results)["runs"]) == 2 + VARIANTS + CELLS
+    assert contents_of(results) == contents_of(tracked)
 
 
 def test_without_a_server_and_a_folder_tracking_is_off(

@@ -62,6 +62,11 @@ def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, resul
     return False
 
 
+def do(work: Callable[["MlflowClient"], None], *, store: Path) -> None:
+    """Do `work` with a client, alone in `store`; raises whatever keeps it from that."""
+    _do(work, tracking_uri(store) or "", store)
+
+
 def silence(address: str) -> str | None:
     """Why the server or database at `address` does not answer; none where it does."""
     try:

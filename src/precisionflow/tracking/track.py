@@ -1,5 +1,6 @@
 """Copying results into MLflow: the cells of a variant, a report, or everything in a results folder."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
 from precisionflow.tracking.failures import FailedCell, failed_cells
 from precisionflow.tracking.registry import candidates, register
-from precisionflow.tracking.store import attempt, runs_page
+from precisionflow.tracking.store import attempt, do, runs_page
 from precisionflow.tracking.variants import VariantContent, fill_means, fill_variant, variant_content
 
 if TYPE_CHECKING:
@@ -67,14 +68,28 @@ def track_end(experiments: Sequence[Experiment], *, state: str, cause: str) -> b
     return attempt(work, store=None, results="the object store of Kubeflow Pipelines")
 
 
+def track_cells_ahead(folder: str) -> None:
+    """Copy what `track_folder` copies first, every evaluated or failed cell; it tells what a store has against that.
+
+    ValueError for a result that is broken.
+    """
+    wholes = _wholes(Path(folder))
+    variants = [_variants(Path(folder), whole) for whole in wholes]
+
+    def work(client: "MlflowClient") -> None:
+        for whole, found in zip(wholes, variants, strict=True):
+            _fill(client, whole, found, store=Path(folder))
+
+    with contextlib.suppress(Exception):  # whatever a server or its plug-in raises
+        do(work, store=Path(folder))
+
+
 def track_folder(folder: Path) -> bool:
     """Copy every evaluated or failed cell, and the report, of a results folder; what MLflow already has is left alone.
 
     ValueError when the folder is none that `precisionflow run` made, or when a result in it is broken.
     """
-    wholes = [load(str(file)) for file in Results(folder).experiments]
-    if not wholes:
-        raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
+    wholes = _wholes(folder)
     variants = {whole.name: _variants(folder, whole) for whole in wholes}
     aggregate, report = Results(folder).aggregate, Results(folder).report
     finished = Reported(report).page.exists()
@@ -89,6 +104,13 @@ def track_folder(folder: Path) -> bool:
                 register(client, whole, rivals[whole.name], store=folder)
 
     return attempt(work, store=folder, results=folder)
+
+
+def _wholes(folder: Path) -> list[Experiment]:
+    wholes = [load(str(file)) for file in Results(folder).experiments]
+    if not wholes:
+        raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
+    return wholes
 
 
 def _evaluations(folder: Path, whole: Experiment) -> list[Path]:
