@@ -18,6 +18,7 @@ import socket
 import sys
 import tempfile
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -68,6 +69,8 @@ def main() -> None:
     if given is None:
         return
     gc.enable()
+    for of_server in [*weakref.finalize._registry]:  # type: ignore[attr-defined]
+        of_server.atexit = False  # a task ends without that of 137 libraries of torch
     for request in _requests(given):
         if request.ahead:
             _do_ahead(request)
