@@ -27,6 +27,23 @@ def test_the_policy_fits_kubernetes_schemas() -> None:
     assert set(re.findall(r"variables\.(\w+)", " ".join(expressions))) == set(names)
 
 
+def test_pods_of_workflows_are_restricted_by_a_policy_that_fits_its_schema() -> None:
+    resources = rendered("admission/restricted")
+    for resource in resources:
+        kubernetes_validate.validate(resource, "1.36", strict=True)
+    policy, binding = (
+        one(resources, f"MutatingAdmissionPolicy{ending}", "precisionflow-restricted")
+        for ending in ("", "Binding")
+    )
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+    patches = [each["jsonPatch"]["expression"] for each in policy["spec"]["mutations"]]
+    assert [re.findall(r"path: \"/spec/(\w+)", patch) for patch in patches] == [
+        ["securityContext"],
+        ["containers"],
+        ["initContainers"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("image", "moving"),
     [
