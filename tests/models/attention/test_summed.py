@@ -30,6 +30,11 @@ def test_means_and_gradients_are_those_of_blocks():
     assert len(found["errors"]) == 14
     assert {name: errors for name, errors in found["errors"].items() if not max(errors) < 1e-5} == {}
     assert found["agreements"] == [[True, False, False, False]] * 2, "sound, mean, gradients, refused"
+    assert found["looked"] == [[11, True], [127, False], [17, False]], (
+        "each kind of table once, as it is taken"
+    )
+    assert max(found["parts"]) < 2**-21
+    assert found["lost"] == [list(range(16, 64))] * 4, "what is no number is not taken for the nearest key"
 
 
 def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch):
@@ -40,9 +45,11 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
     relative, absolute = Relative(heads=1, largest=2), Absolute(heads=1, places=128)
     with FakeTensorMode(allow_non_fake_inputs=True):
 
-        def fits(rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum", dtype=torch.bfloat16):
+        def fits(
+            batch=1, rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum", dtype=torch.bfloat16
+        ):
             sides = [
-                torch.empty(1, 1, tokens, width, device="cuda", dtype=dtype) for tokens in (rows, columns)
+                torch.empty(batch, 1, tokens, width, device="cuda", dtype=dtype) for tokens in (rows, columns)
             ]
             return summed.fits(Score(*sides, (0, 0), (0, 0), torch.add, form), sides[1], prior)
 
@@ -50,6 +57,7 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         assert fits(prior=LogPrior(causal=True))
         assert fits(rows=256)
         assert not fits(rows=256, prior=LogPrior(causal=True))
+        assert not fits(batch=2**16)
         assert not fits(rows=130)
         assert not fits(columns=130)
         assert not fits(width=48)
@@ -73,6 +81,13 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
     monkeypatch.setattr(summed, "_equipped", lambda _: False)
     with FakeTensorMode(allow_non_fake_inputs=True):
         assert not fits()
+
+
+def test_a_gpu_of_amd_is_not_asked_for_what_torch_does_not_tell_of_it(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: object())
+    assert not summed._equipped.__wrapped__(torch.device("cuda", 0))
 
 
 def test_a_mixture_of_three_has_no_such_form():

@@ -14,6 +14,8 @@ from precisionflow.models.attention.lowerings import Score, Values, summed
 
 TOKENS = 256
 """Of the first sequence, which are looked at."""
+NEAR = 64
+"""Largest offset of a table that is looked at in place of one that is not whole for all tokens, but for these."""
 TOLERANCE = 0.1
 """Largest error over the norm of the mean or of a gradient; those of bfloat16 are below 0.04."""
 LEAST = 0.01
@@ -23,11 +25,12 @@ LEAST = 0.01
 def agree(score: Score, values: Values, prior: LogPrior) -> bool:
     """Whether mean and gradients of the kernels are those of `defined`; a warning where they are not."""
     tables, causal = summed.tables(prior) or (None, None), prior.causal
-    sides = score.queries, score.keys, values
+    sides, (of_key, by_place) = (score.queries, score.keys, values), tables
     key = (
-        (score.form, score.of_query, score.of_key, score.width, values.shape[-1], causal, str(values.device)),
-        tuple(side.dtype for side in sides),
-        tuple(table is not None for table in tables),
+        (score.form, score.level, score.of_query, score.of_key, score.width, values.shape[-1]),
+        (causal, str(values.device), *(side.dtype for side in sides)),
+        of_key is not None,
+        by_place is not None and (by_place.requires_grad, _whole(by_place, sides)),
     )
     if key not in _FOUND:
         problem = torch.compiler.disable(_difference)(score, values, tables, causal=causal)
@@ -76,23 +79,37 @@ def defined(
 
 def _difference(score: Score, values: Values, tables: summed.Tables, *, causal: bool) -> str | None:
     """What differs between the kernels and the definition on the first tokens; none: nothing."""
-    queries, keys, few = (_apart(side[:1, :, :TOKENS]) for side in (score.queries, score.keys, values))
-    of_key, by_place = tables
-    of_key = None if of_key is None else _apart(of_key[:, :TOKENS])
-    by_place = None if by_place is None else _apart(by_place)
-    wanted = [tensor for tensor in (queries, keys, few, of_key, by_place) if tensor is not None]
-    with torch.enable_grad(), torch.autocast(values.device.type, enabled=False):
-        expected = defined(queries, keys, few, of_key, by_place, score, causal)
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(values.device.type, enabled=False),
+    ):
+        queries, keys, few = (_apart(side[:1, :, :TOKENS]) for side in (score.queries, score.keys, values))
+        of_key, by_place = tables
+        of_key = None if of_key is None else _apart(of_key[:, :TOKENS])
+        if by_place is not None:
+            middle, learned = by_place.shape[-1] // 2, by_place.requires_grad
+            if not _whole(by_place, (score.queries, score.keys)) and _whole(by_place, (queries, keys)):
+                by_place = by_place[:, middle - NEAR : middle + NEAR + 1]
+            by_place = _apart(by_place).requires_grad_(learned)
+        given = (queries, keys, few, of_key, by_place)
+        wanted = [tensor for tensor in given if tensor is not None and tensor.requires_grad]
+        expected = defined(*given, score, causal)
         weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0)).to(expected)
         right = torch.autograd.grad((expected * weights).sum(), wanted)
         try:
-            found = summed.mean(queries, keys, few, of_key, by_place, score, causal)
+            found = summed.mean(*given, score, causal)
             ours = torch.autograd.grad((found.float() * weights).sum(), wanted)
         except Exception as error:  # whatever a compiler or a driver says
             return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     if not _near([found], [expected]):
         return "their mean is not that of the definition"
     return None if _near(ours, right) else "their gradients are not those of the definition"
+
+
+def _whole(by_place: Tensor, sides: Sequence[Tensor]) -> bool:
+    """Whether the table has an entry of its own for every offset."""
+    return by_place.shape[-1] // 2 >= max(side.shape[-2] for side in sides) - 1
 
 
 def _apart(tensor: Tensor) -> Tensor:

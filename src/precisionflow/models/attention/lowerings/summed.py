@@ -16,6 +16,8 @@ BLOCK = 128
 """Tokens of a block; lengths are multiples of it."""
 SHARED = 160 * 2**10
 """Bytes of memory that the threads of a block have to share: on data-centre GPUs from A100 on."""
+HEADS = 2**16 - 1
+"""Most heads of all sequences: programs that a GPU takes along the second axis."""
 WIDTHS = (16, 32, 64, 128)
 """Widths of vectors that matrix units take as they are."""
 Tables = tuple[Tensor | None, Tensor | None]
@@ -36,6 +38,7 @@ def fits(score: Score, values: Values, prior: LogPrior) -> bool:
         and tables(prior) is not None
         and prior.absent is None
         and (rows == columns or not prior.causal)
+        and score.queries.shape[0] * score.queries.shape[1] <= HEADS
         and rows % BLOCK == 0
         and columns % BLOCK == 0
         and {score.width, values.shape[-1]} <= set(WIDTHS)
@@ -75,11 +78,16 @@ def tables(prior: LogPrior) -> Tables | None:
 
 @functools.cache
 def _equipped(device: torch.device) -> bool:
-    """Whether there is Triton, and room for what a block keeps; Triton's interpreter needs no device."""
+    """Whether there is Triton, and room for what a block keeps; Triton's interpreter needs no device.
+
+    AMD's GPUs have 64 KiB, and torch does not tell it of them by this name.
+    """
     if importlib.util.find_spec("triton") is None:
         return False
     if device.type != "cuda":
         return True
+    if torch.version.hip:
+        return False
     return torch.cuda.get_device_properties(device).shared_memory_per_block_optin >= SHARED  # type: ignore[attr-defined]
 
 

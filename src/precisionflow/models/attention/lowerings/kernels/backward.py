@@ -85,7 +85,7 @@ def _through_queries(
         if KEYED:
             gbias += _folded(g, STEP, ROWS)
         if LEARNED:
-            entries = BAND + offs_m * (2 * LARGEST + 1)
+            entries = BAND + offs_m.to(tl.int64) * (2 * LARGEST + 1)
             if ZONE == 1:
                 tl.atomic_add(entries + 2 * LARGEST, tl.sum(g, 1), sem="relaxed")
             elif ZONE == 3:

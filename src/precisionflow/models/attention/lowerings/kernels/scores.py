@@ -38,11 +38,11 @@ def score(z, w, s0, s1, a0, a1, b0, b1, least, less, FORM: tl.constexpr):
     if FORM == 0:
         return z, z, z
     elif FORM == 1:
-        x = tl.maximum(z, least)
+        x = tl.maximum(z, least, propagate_nan=tl.PropagateNan.ALL)
         log = log2(x)
         return -w * log, x, log
     elif FORM == 2:
-        x = tl.maximum(z, least)
+        x = tl.maximum(z, least, propagate_nan=tl.PropagateNan.ALL)
         inverse = tl.rsqrt(x)
         root = x * inverse
         return -(w * LOG2E) * root, inverse, root
