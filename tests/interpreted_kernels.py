@@ -84,6 +84,21 @@ def errors(described: config.Attention, *, causal: bool, many: int = 1) -> list[
     return [relative(found, expected), *(relative(*pair) for pair in zip(ours, right, strict=True))]
 
 
+def apart_or_together(described: config.Attention) -> bool:
+    """Whether the mean and gradients of every head of two sequences are those of the head alone, to the last bit."""
+    module, inputs, prior = made(described, causal=True, many=2)
+    found = summed.expectation(module.lowering.score(*inputs[:2]), inputs[2], prior)
+    weights = torch.randn_like(found)
+    whole = found, *torch.autograd.grad((found * weights).sum(), inputs)
+    same = []
+    for one in ((slice(b, b + 1), slice(h, h + 1)) for b in range(2) for h in range(2)):
+        alone = [of[one].detach().requires_grad_() for of in inputs]
+        mean = summed.expectation(module.lowering.score(*alone[:2]), alone[2], prior)
+        ours = mean, *torch.autograd.grad((mean * weights[one]).sum(), alone)
+        same += [torch.equal(mine, of[one]) for mine, of in zip(ours, whole, strict=True)]
+    return all(same)
+
+
 def agreements(described: config.Attention, *, causal: bool) -> list[bool]:
     """Whether the kernels agree with their definition; and with a mean, or with gradients, that are wrong."""
     module, inputs, prior = made(described, causal=causal)
@@ -184,5 +199,7 @@ if __name__ == "__main__":
     looked = looked_at(FORMS["relative"], FORMS["geometric"])
     with torch.no_grad():
         looked += looked_at(wide)
+    alone = [apart_or_together(FORMS[name]) for name in ("mixture", "tempered mixture")]
     named = {"errors": found, "agreements": agreed, "parts": parts, "lost": lost, "looked": looked}
+    named["apart"] = alone
     json.dump(named, sys.stdout)

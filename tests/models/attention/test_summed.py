@@ -34,11 +34,13 @@ def test_means_and_gradients_are_those_of_blocks():
         "each kind of table once, as it is taken"
     )
     assert max(found["parts"]) < 2**-21
+    assert found["apart"] == [True, True], "a head among others is what it is alone"
     assert found["lost"] == [list(range(16, 64))] * 4, "what is no number is not taken for the nearest key"
 
 
 def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch):
-    monkeypatch.setattr(summed, "_equipped", lambda device: device.type == "cuda")
+    h100, a100 = 227 * 2**10, 163 * 2**10
+    monkeypatch.setattr(summed, "_room", lambda device: h100 if device.type == "cuda" else 0)
     at = Sites(torch.arange(128), None, range(128))
     window = Window(before=1, after=1).log(at, at)
     later = Sites(at.positions + 1, None, range(1, 129))
@@ -60,6 +62,7 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         assert not fits(batch=2**16)
         assert not fits(rows=130)
         assert not fits(columns=130)
+        assert fits(width=128)
         assert not fits(width=48)
         assert not fits(form=None)
         assert not fits(dtype=torch.float16), "its numbers would be out of range"
@@ -78,16 +81,17 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         assert not fits(prior=geometric.log(at, later))
         assert not fits(prior=relative.log(at, at._replace(span=None)))
         assert not fits(prior=LogPrior(absent=torch.ones(1, 128, dtype=torch.bool)))
-    monkeypatch.setattr(summed, "_equipped", lambda _: False)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        assert not fits()
+    for room, widths in ((a100, [16, 32, 64]), (0, [])):
+        monkeypatch.setattr(summed, "_room", lambda _, room=room: room)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            assert [width for width in (16, 32, 64, 128) if fits(width=width)] == widths
 
 
 def test_a_gpu_of_amd_is_not_asked_for_what_torch_does_not_tell_of_it(monkeypatch):
     pytest.importorskip("triton")
     monkeypatch.setattr(torch.version, "hip", "6.4")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: object())
-    assert not summed._equipped.__wrapped__(torch.device("cuda", 0))
+    assert summed._room.__wrapped__(torch.device("cuda", 0)) == 0
 
 
 def test_a_mixture_of_three_has_no_such_form():

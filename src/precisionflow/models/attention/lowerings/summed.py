@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import math
 from typing import Any
 
 import torch
@@ -14,12 +15,11 @@ from precisionflow.models.attention.lowerings import Keys, Queries, Score, Value
 
 BLOCK = 128
 """Tokens of a block; lengths are multiples of it."""
-SHARED = 160 * 2**10
-"""Bytes of memory that the threads of a block have to share: on data-centre GPUs from A100 on."""
 HEADS = 2**16 - 1
 """Most heads of all sequences: programs that a GPU takes along the second axis."""
-WIDTHS = (16, 32, 64, 128)
-"""Widths of vectors that matrix units take as they are."""
+ROOM = {16: 160 * 2**10, 32: 160 * 2**10, 64: 160 * 2**10, 128: 212 * 2**10}
+"""Widths of vectors that matrix units take as they are, and bytes of memory that the threads of a block share: those of
+data-centre GPUs from A100 on, and from H100 on for the largest."""
 Tables = tuple[Tensor | None, Tensor | None]
 """What a prior says of keys, (heads, keys), and by place of the query - place of the key, (heads, entries)."""
 
@@ -31,6 +31,7 @@ def fits(score: Score, values: Values, prior: LogPrior) -> bool:
     same in every run. Numbers take the dtype of the values, of which float16 has too small a range.
     """
     rows, columns = score.queries.shape[-2], score.keys.shape[-2]
+    widths = {score.width, values.shape[-1]}
     return (
         score.form is not None
         and values.dtype != torch.float16
@@ -41,8 +42,8 @@ def fits(score: Score, values: Values, prior: LogPrior) -> bool:
         and score.queries.shape[0] * score.queries.shape[1] <= HEADS
         and rows % BLOCK == 0
         and columns % BLOCK == 0
-        and {score.width, values.shape[-1]} <= set(WIDTHS)
-        and _equipped(values.device)
+        and widths <= ROOM.keys()
+        and _room(values.device) >= ROOM[max(widths)]
     )
 
 
@@ -77,18 +78,16 @@ def tables(prior: LogPrior) -> Tables | None:
 
 
 @functools.cache
-def _equipped(device: torch.device) -> bool:
-    """Whether there is Triton, and room for what a block keeps; Triton's interpreter needs no device.
+def _room(device: torch.device) -> float:
+    """Bytes that the threads of a block may share; 0 without Triton, any number for its interpreter.
 
     AMD's GPUs have 64 KiB, and torch does not tell it of them by this name.
     """
-    if importlib.util.find_spec("triton") is None:
-        return False
+    if importlib.util.find_spec("triton") is None or (device.type == "cuda" and torch.version.hip):
+        return 0.0
     if device.type != "cuda":
-        return True
-    if torch.version.hip:
-        return False
-    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin >= SHARED  # type: ignore[attr-defined]
+        return math.inf
+    return float(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)  # type: ignore[attr-defined]
 
 
 @functools.cache
