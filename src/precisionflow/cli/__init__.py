@@ -33,14 +33,15 @@ STOPPED = 130
 def entry() -> NoReturn:
     """Entry point of a process: `main`, then what is registered for the exit, and no end of the interpreter.
 
-    Where a thread is at work, or what was printed cannot be written, that end comes: it waits, and says so.
+    Where a thread is at work, what was printed cannot be written, or the exit has a text, that end comes: it waits, and
+    says so.
     """
     from precisionflow.results.lifetime import leave
 
     try:
         main()
     except SystemExit as end:
-        if threading.active_count() == 1:
+        if threading.active_count() == 1 and not isinstance(end.code, str):
             atexit._run_exitfuncs()
             with contextlib.suppress(OSError):
                 leave(int(end.code or 0))
