@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         geometric = Geometric(alpha=1.0, beta=2.0)
         assert fits(prior=geometric.log(at, at))
         assert not fits(prior=geometric.log(at, later))
+        assert not fits(prior=replace(geometric.log(at, at), causal=False)), "later keys would be open"
         assert not fits(prior=relative.log(at, at._replace(span=None)))
         assert not fits(prior=LogPrior(absent=torch.ones(1, 128, dtype=torch.bool)))
     for room, widths in ((a100, [16, 32, 64]), (0, [])):

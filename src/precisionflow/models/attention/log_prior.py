@@ -35,9 +35,8 @@ class Edgewise(NamedTuple):
     of_key: Float[Tensor, "heads keys"] | None = None
     """The whole of it where it is a number of the key."""
     by_place: Float[Tensor, "heads entries"] | None = None
-    """The whole of it, beside what is not `possible`, where it is a table over place of the query - place of the key,
-    clipped to its middle +- half; one row: heads are alike. A prior that has one and no edges of its own kind that are
-    not possible, or those of a causal prior alone, which `LogPrior.causal` tells."""
+    """The whole of it where it is a table over place of the query - place of the key, clipped to its middle +- half;
+    one row: heads are alike. What is `possible` beside it is what a causal prior leaves, as `LogPrior.causal` tells."""
 
 
 @runtime_checkable

@@ -72,6 +72,8 @@ def tables(prior: LogPrior) -> Tables | None:
     factors = [factor.edgewise() for factor in prior.factors]
     of_key = [edge.of_key for edge in factors if edge.of_key is not None]
     by_place = [edge.by_place for edge in factors if edge.by_place is not None]
+    if any(edge.possible for edge in factors) and not prior.causal:
+        return None
     if len(of_key) + len(by_place) < len(factors) or max(len(of_key), len(by_place)) > 1:
         return None
     return next(iter(of_key), None), next(iter(by_place), None)

@@ -1,5 +1,6 @@
 """The geometric prior with a Beta hyper-prior: an edge passes each nearer token with a probability of its own."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -51,16 +52,20 @@ class Passing:
         return self
 
     def edgewise(self) -> Edgewise:
-        offset, known_by = self.offsets.edgewise(), self.offsets.known_by
-        largest = self.offsets.queries.position(-1) - self.offsets.keys.position(0)
-        by_distance = self._log(torch.arange(max(0, largest) + 1, device=self.offsets.keys.positions.device))
-        by_distance = by_distance.float()
+        offset, known_by, by_distance = self.offsets.edgewise(), self.offsets.known_by, self._by_distance
         return Edgewise(
             log=lambda batch, head, query, key: by_distance[offset(query, key).clamp(min=0)],  # noqa: ARG005
             possible=lambda batch, head, query, key: offset(query, key) >= 0,  # noqa: ARG005
             known_by=known_by and (Passing, known_by),
             by_place=torch.cat([by_distance[1:].flip(0), by_distance])[None] if self.offsets.same else None,
         )
+
+    @functools.cached_property
+    def _by_distance(self) -> Float[Tensor, "distances"]:
+        """log p of every distance that occurs; a pass asks for it several times."""
+        largest = self.offsets.queries.position(-1) - self.offsets.keys.position(0)
+        places = torch.arange(max(0, largest) + 1, device=self.offsets.keys.positions.device)
+        return self._log(places).float()
 
     def _log(self, distance: Int[Tensor, "*edges"]) -> Float[Tensor, "*edges"]:
         """log p(distance) in float64, of negative distances that of 0."""

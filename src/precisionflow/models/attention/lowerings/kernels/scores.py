@@ -16,7 +16,6 @@ IN_BITS = {form: 1.0 if form == "sum" else math.log2(math.e) for form in FORMS}
 UNITS = {"log": -math.log(2), "root": -1.0, "weighted_log_sum": math.log(2)}
 """What the sum of a weight's gradients is multiplied with."""
 LOG2E = tl.constexpr(math.log2(math.e))
-LN2 = tl.constexpr(math.log(2))
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
