@@ -181,9 +181,12 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(1)
 
 
-LONGER = ("training.steps=2500", "training.validate_every=50", "training.checkpoint_every=20")
-"""Some minutes of training: progress is told every 30 s."""
-PROGRESS = "/2500, "
+LONGER = (
+    *("model.width=64", "task.context=64", "training.batch_size=24", "training.learning_rate=0.001"),
+    *("training.steps=2000", "training.validate_every=50", "training.checkpoint_every=20"),
+)
+"""Minutes of training, on an idle machine too: progress is told every 30 s."""
+PROGRESS = "/2000, "
 """In a line of progress."""
 
 
