@@ -124,7 +124,7 @@ def of_rank(case: str, folder: Path) -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     from precisionflow.training.engines import zero
 
-    zero.quiet()
+    zero.load()
     import deepspeed
 
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)

@@ -55,7 +55,7 @@ def test_a_variant_that_fails_does_not_hide_the_others(line: Line, tmp_path: Pat
 
 def test_a_cell_whose_task_is_killed_fails_and_the_run_goes_on(line: Line, tmp_path: Path) -> None:
     experiment, out = tmp_path / "tiny.yaml", tmp_path / "out"
-    experiment.write_text(TINY.replace("steps: 2,", "steps: 2000,") + RATES, encoding="utf-8")
+    experiment.write_text(TINY.replace("steps: 2,", "steps: 400,") + RATES, encoding="utf-8")
     killed = list[int]()
 
     def kill() -> None:

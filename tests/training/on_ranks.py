@@ -102,6 +102,20 @@ BROKEN = (
 """Checkpoint, file, what happens to it."""
 WATCHED = ("stage 3 predictive coding", "stage 3 early digits")
 """Cases that are trained once more from their checkpoint with a record before every step."""
+ALONE = (
+    *(f"stage {stage}" for stage in range(4)),
+    "stage 1 several steps",
+    "stage 3 learned law",
+    "stage 2 incremental",
+    "stage 1 by head",
+    "stage 3 by head",
+    "stage 0 muon in parts",
+    "stage 2 averaged in parts",
+    "stage 3 averaged in parts",
+    "stage 3 guessed digits",
+    "stage 2 modes",
+)
+"""Cases with which one rank goes on: every stage, rule and kind of parameter."""
 RULES: dict[str, Callable[[], nn.Module]] = {"several steps": SeveralSteps}
 """End of a case's name -> the rule that learns in place of the configured one."""
 
@@ -311,7 +325,7 @@ def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start:
 
 def main(folder: Path) -> None:
     ranks = Ranks.of_process(torch.device("cpu"))
-    zero.quiet()
+    zero.load()
     zero.LEAST_SHARE = 1  # buffers are far smaller than the network, as with large ones
     import deepspeed
 
@@ -342,7 +356,7 @@ def main(folder: Path) -> None:
                 results[f"{name} bucket"] = [engine.engine.optimizer.reduce_bucket_size]
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
-        if experiment.engine.pipeline_stages > ranks.count:
+        if experiment.engine.pipeline_stages > ranks.count or (ranks.count == 1 and name not in ALONE):
             continue
         engine = engine_of(experiment, data, ranks, resume=checkpoint, rule=rule())
         results[f"{name} resumed"] = curve(engine, ranks, range(STEPS // 2, STEPS))
@@ -360,6 +374,7 @@ def main(folder: Path) -> None:
             refusal(folder / "checkpoints" / name, file, damage, resolve(tree | cases[name]), data, ranks)
             for name, file, damage in BROKEN
         ]
+    results["unused modules"] = sorted({"mlflow", "torch._inductor.compile_fx"} & sys.modules.keys())
     if ranks.first:
         (folder / f"{ranks.count}.json").write_text(json.dumps(results))
     dist.destroy_process_group()

@@ -62,7 +62,7 @@ def gone_on_from(output: str) -> int:
 
 
 def test_a_torch_run_that_is_killed_twice_ends_with_the_same_bits(text_tree, text_data, tmp_path):
-    changes = {"training.steps": 600, "training.validate_every": 20, "training.checkpoint_every": 15}
+    changes = {"training.steps": 300, "training.validate_every": 20, "training.checkpoint_every": 15}
     file = written(text_tree, changes, tmp_path)
     train = command(file, text_data, tmp_path / "out")
 
@@ -73,7 +73,7 @@ def test_a_torch_run_that_is_killed_twice_ends_with_the_same_bits(text_tree, tex
         killed(training)
         reached.append(max(checkpoints(tmp_path / "out")))
     _, first, second = reached
-    assert first < second < 600
+    assert first < second < 300
     assert not cell_folder(tmp_path / "out", 0, 0).exists()
 
     output, _ = (last := start(*train)).communicate(timeout=PATIENCE)

@@ -290,7 +290,7 @@ def _open_group(device: torch.device) -> None:
     else:
         torch.cuda.set_device(device)
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
-    zero.quiet()
+    zero.load()
     import deepspeed
 
     deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl", verbose=False)

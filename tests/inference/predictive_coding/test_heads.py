@@ -124,12 +124,12 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(layers, language
     model, clamped = language
     places = range(5) if layers is None else layers
     chain = Clamped(model, *clamped, stretch=to_heads, places=places)
-    config = coding(iterations=400, step_size=0.2, layers=layers)
+    config = coding(iterations=150, step_size=0.5, layers=layers)
     heads = heads_of_layers(model)
     one = laws(
         config, states=[model.states[place] for place in places], heads=[heads[place] for place in places]
     ).double()
-    settled = settle(chain, chain.passed(), one, config=config, steps=400)
+    settled = settle(chain, chain.passed(), one, config=config, steps=150)
     energies = torch.stack(settled.energies)
     assert (energies.diff() <= 1e-9).all()
     weights = list(model.parameters())

@@ -1,6 +1,7 @@
 """Torch and DeepSpeed, every ZeRO stage, before and after a checkpoint: one loss curve."""
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from digits import EARLY_DIGITS, IMAGES, UNSTABLE
 from on_ranks import (
+    ALONE,
     AMORTISED,
     AVERAGED,
     BOTTOM_UP,
@@ -440,25 +442,15 @@ def test_sequences_in_micro_batches_train_as_padded_ones(rank_losses, torch_curv
     assert rank_losses[2]["stage 3 scorers of sequences"] == padded
 
 
-@pytest.mark.parametrize("ranks", [2, 1])
-@pytest.mark.parametrize(
-    "case",
-    [
-        "stage 0",
-        "stage 1",
-        "stage 2",
-        "stage 3",
-        "stage 1 predictive coding",
-        "stage 1 several steps",
-        "stage 3 learned law",
-        "stage 2 incremental",
-        "stage 0 muon in parts",
-        "stage 2 averaged in parts",
-        "stage 3 averaged in parts",
-        *SETTLED,
-        *IMAGES,
-    ],
+ON_TWO = (
+    *ALONE,
+    "stage 1 predictive coding",
+    *SETTLED,
+    *IMAGES,
 )
+
+
+@pytest.mark.parametrize(("ranks", "case"), [*product([2], dict.fromkeys(ON_TWO)), *product([1], ALONE)])
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):
     whole = rank_losses[2][case]
     assert rank_losses[ranks][f"{case} resumed"] == pytest.approx(whole[STEPS // 2 :], rel=2e-5)
@@ -466,3 +458,7 @@ def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):
 
 def test_partitioned_weights_are_gathered_whole(rank_losses):
     assert rank_losses[2]["stage 3 weight"] == pytest.approx(rank_losses[2]["stage 1 weight"], rel=1e-5)
+
+
+def test_ranks_import_neither_mlflow_nor_the_compiler(rank_losses):
+    assert rank_losses[2]["unused modules"] == rank_losses[1]["unused modules"] == []

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -107,16 +108,49 @@ def buffers(weights: int) -> dict[str, int]:
     return {name: min(most, share) for name, most in defaults.items()}
 
 
-def quiet() -> None:
-    """Let DeepSpeed log errors alone; a deprecated collective that it calls is not the user's to mend.
+def load() -> None:
+    """Import DeepSpeed, and let it log errors alone; a deprecated collective that it calls is not the user's to mend.
 
-    Its own shared-memory collective needs a C++ compiler at run time: torch's is taken.
+    Its own shared-memory collective needs a C++ compiler at run time: torch's is taken. Of what it imports, MLflow for
+    its autotuner and torch's compiler for its own Muon are not used here and take as long as all the rest: the first
+    is not found, the second left out. A start of stage 3 collects garbage, among which no module is looked for.
     """
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-    from deepspeed.ops import __compatible_ops__ as operations
+    with _not_found("mlflow"), _no_compiler():
+        from deepspeed.ops import __compatible_ops__ as operations
+        from deepspeed.runtime.zero.muon import muon_optimizer  # noqa: F401
 
     operations["deepspeed_shm_comm"] = False
+    gc.collect()
+    gc.freeze()
+
+
+@contextlib.contextmanager
+def _not_found(module: str) -> Iterator[None]:
+    """Inside, an import of a module that was not imported before fails."""
+    known = module in sys.modules
+    if not known:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not known:
+            del sys.modules[module]
+
+
+@contextlib.contextmanager
+def _no_compiler() -> Iterator[None]:
+    """Inside, `torch.compile` changes nothing and does not import its compiler."""
+    name = "TORCHDYNAMO_DISABLE"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def whole_weights(model: nn.Module, *, partitioned: bool) -> dict[str, Tensor]:
