@@ -91,8 +91,8 @@ def parts(config: Config, path: str = "") -> Iterator[tuple[str, Config]]:
 @functools.cache
 def experiments() -> tuple[Experiment, ...]:
     """Resolved experiments in which every part class of the schema stands at least once, and all those on files."""
-    waiting = [variant.experiment for name in shipped() for variant in expand(load(name))]
     of_files = [resolve(tree) for tree in OF_FILES]
+    waiting = [resolve(QUEUED)] + [variant.experiment for name in shipped() for variant in expand(load(name))]
     waiting += of_files
     kept, seen = list[Experiment](), set[tuple[str, type[Config]]]()
     while waiting:
@@ -107,6 +107,8 @@ def experiments() -> tuple[Experiment, ...]:
             for name, field in type(part).model_fields.items():
                 for member in members_of(field.annotation):
                     dotted = f"{path}.{name}".lstrip(".")
+                    if (dotted, member) in seen:
+                        continue
                     for more in WITH.get(member.__name__, ({},)):
                         changes = {dotted: {"kind": kind_of(member)} | _required(member)} | more
                         if kind_of(member) and (other := resolved(tree, changes)):
@@ -114,6 +116,15 @@ def experiments() -> tuple[Experiment, ...]:
     return tuple(kept)
 
 
+QUEUED: dict[str, Any] = {
+    "name": "queued",
+    "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
+    "model": {"kind": "mlp"},
+    "objective": {"kind": "gaussian_nll"},
+    "ablation": {"axes": {"other": {"b": {}}}},
+    "cluster": {"queue": "given"},
+}
+"""In a queue and with an axis, so that every field of its cluster and of its ablation has another value."""
 OF_FILES: tuple[dict[str, Any], ...] = (
     {
         "name": "rows",
@@ -262,17 +273,33 @@ def others(field: Any, value: object) -> list[object]:
     lists = [[word] for word in literals] + [[2], [3, 4], [0.6], ["other"], []]
     pairs = [
         {"nll": {"high": 1.0}},
+        {"nll": {"relative": 0.1}},
         {"deprel": 0.5},
         {"attention": {"law": {"kind": "laplace"}}},
         {"a": "b"},
         {"other": {}},
+        {"other": {"other": {}}},
         {"other": {"kind": "boolean"}},
         {"other": ["none"]},
     ]
     files = [f"other{Path(value).suffix}"] if isinstance(value, str) and Path(value).suffix else []
     mostly: list[object] = [not value] if isinstance(value, bool) else [*scaled, *literals, *files]
-    nested = [[[0, 0], [1, 1]], [{"kind": "full"}]]
-    return [*mostly, *numbers, *lists, *nested, "other", "b.csv", "latin-1", "1", "8Gi", True, None, *pairs]
+    nested = [[[0, 0], [1, 1]], [{"kind": "full"}], [{"key": "other", "operator": "Exists"}], ["nll"]]
+    return [
+        *mostly,
+        *numbers,
+        *lists,
+        *nested,
+        "other",
+        "other.com/gpu",
+        "b.csv",
+        "latin-1",
+        "1",
+        "8Gi",
+        True,
+        None,
+        *pairs,
+    ]
 
 
 def _literals(annotation: Any) -> list[object]:
@@ -346,15 +373,19 @@ def test_every_field_that_can_change_a_result_changes_the_keys_that_it_reaches(
 
 
 def test_every_choice_of_a_part_changes_the_keys_that_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = set[tuple[str, type[Config], type[Config]]]()
     for experiment in experiments():
         tree, before = experiment.model_dump(mode="json"), keys(experiment, monkeypatch)
         for path, part in parts(experiment):
             for name, field in type(part).model_fields.items():
                 dotted = f"{path}.{name}".lstrip(".")
                 for member in members_of(field.annotation):
-                    other = resolved(tree, {dotted: {"kind": kind_of(member)}}) if kind_of(member) else None
-                    if other is None or type(getattr(part, name)) is member:
+                    change = (dotted, type(getattr(part, name)), member)
+                    if change in tried or change[1] is member or not kind_of(member):
                         continue
+                    if (other := resolved(tree, {dotted: {"kind": kind_of(member)}})) is None:
+                        continue
+                    tried.add(change)
                     after = keys(other, monkeypatch)
                     field_of = dotted.split(".")[0]
                     wanted = set() if field_of in REACHES_NOTHING else REACHES[field_of]
