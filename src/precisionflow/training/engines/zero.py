@@ -117,7 +117,7 @@ def load() -> None:
     """
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-    with _not_found("mlflow"), _no_compiler():
+    with _not_found("mlflow"), _switched_on("TORCHDYNAMO_DISABLE"):
         from deepspeed.ops import __compatible_ops__ as operations
         from deepspeed.runtime.zero.muon import muon_optimizer  # noqa: F401
 
@@ -140,17 +140,14 @@ def _not_found(module: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_compiler() -> Iterator[None]:
-    """Inside, `torch.compile` changes nothing and does not import its compiler."""
-    name = "TORCHDYNAMO_DISABLE"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+def _switched_on(variable: str) -> Iterator[None]:
+    """Inside, a variable of the environment is 1."""
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
     try:
         yield
     finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        os.environ.pop(variable) if before is None else os.environ.__setitem__(variable, before)
 
 
 def whole_weights(model: nn.Module, *, partitioned: bool) -> dict[str, Tensor]:
@@ -286,11 +283,6 @@ def _trusted_types_only() -> Iterator[None]:
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        with torch.serialization.safe_globals([ZeroStageEnum, LossScaler, fragment_address]):
-            yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.__setitem__(name, before)
+    trusted = [ZeroStageEnum, LossScaler, fragment_address]
+    with _switched_on("TORCH_FORCE_WEIGHTS_ONLY_LOAD"), torch.serialization.safe_globals(trusted):
+        yield
