@@ -95,7 +95,7 @@ lock: ## Resolve the newest versions that fit together into constraints.txt.
 	@{ echo '# Every version that `make` installs. Made by `make lock`; pip reads it with -c.'; \
 		cat build/lock/constraints.txt; } > constraints.txt
 	@for image in core train; do \
-		extras="--extra cluster --extra serve --extra server --extra search"; [ $$image = core ] || extras="$$extras --extra train"; \
+		extras="--extra cluster --extra serve --extra server --extra search"; [ $$image = core ] || extras="$$extras --extra train --extra int8"; \
 		echo 'setuptools>=80' | build/lock/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 			--python-platform x86_64-manylinux_2_28 --no-annotate --no-header --no-emit-index-url \
 			--constraint constraints.txt $$extras pyproject.toml - -o build/lock/requirements-$$image.txt \

@@ -1,38 +1,46 @@
-"""Cheaper arithmetic on a CPU: seconds of networks in bfloat16 and int8 over float32, torch's and ONNX Runtime's.
+"""Cheaper arithmetic on a CPU: seconds of networks in bfloat16 and in int8 over float32, beside torch's own int8.
 
-Networks of 13 numbers with hidden layers of 64 and of 512 units, on one thread, the least of some calls. The float32
-of ONNX Runtime is compared with torch's too. `--peer PYTHON` is one that has ONNX Runtime:
-
-    python3 -m venv onnx && onnx/bin/pip install onnx==1.23.2 onnxruntime==1.31.1
-    python benchmarks/arithmetic.py --peer onnx/bin/python
+Networks of 13 numbers with hidden layers of 64 and of 512 units, on one thread, the least of some calls. int8 has
+to take less than float32 everywhere.
 """
 
 import copy
 import itertools
-import json
-import subprocess
 import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import torch
 from measured import Measured, arguments, present
 from torch import Tensor, nn
 
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.posteriors.point import Point
+from precisionflow.serving.arithmetic.int8 import in_int8
+
 FEATURES, OUTPUTS = 13, 2
 NETWORKS = {"two layers of 64": (64, 64), "three layers of 512": (512, 512, 512)}
 ROWS, CALLS, LONGEST = (1, 100, 1000, 10_000), 50, 2.0
 """Rows of a batch; calls of which the fastest counts, fewer where they take so many seconds."""
-PEER = Path(__file__).parent / "peers" / "onnx_networks.py"
 
 
-def network(hidden: tuple[int, ...]) -> nn.Sequential:
+class Raw:
+    """A likelihood that states what the network gives."""
+
+    def predictive(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def pooled(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack([*parts]).mean(dim=0)
+
+
+def network(hidden: tuple[int, ...]) -> Point:
     """Linear layers with ReLU between them."""
     torch.manual_seed(0)
-    widths = (FEATURES, *hidden, OUTPUTS)
-    layers = [each for pair in itertools.pairwise(widths) for each in (nn.Linear(*pair), nn.ReLU())]
-    return nn.Sequential(*layers[:-1])
+    widths = (FEATURES, *hidden)
+    layers = [nn.Sequential(nn.Linear(*pair), nn.ReLU()) for pair in itertools.pairwise(widths)]
+    model = Layered(layers, nn.Linear(widths[-1], OUTPUTS), states=[(width,) for width in hidden])
+    return Point(model.eval(), Raw())
 
 
 def in_turn(work: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
@@ -48,61 +56,48 @@ def in_turn(work: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
     return found
 
 
-def by_torch(model: nn.Sequential, batch: Tensor) -> dict[str, float]:
+def seconds(posterior: Point, batch: Tensor) -> dict[str, float]:
     """Seconds of every arithmetic."""
     from torch.ao.quantization import quantize_dynamic
 
+    model = posterior.model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        eight = quantize_dynamic(copy.deepcopy(model), {nn.Linear}, dtype=torch.qint8)
+        torchs = quantize_dynamic(copy.deepcopy(model), {nn.Linear}, dtype=torch.qint8)
+    eight = in_int8(posterior, features=FEATURES, largest=float(batch.abs().max()))
+    assert eight
 
     def half() -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return model(batch)  # type: ignore[no-any-return]
 
     with torch.no_grad():
-        return in_turn({"float32": lambda: model(batch), "bfloat16": half, "int8": lambda: eight(batch)})
+        return in_turn(
+            {
+                "float32": lambda: model(batch),
+                "bfloat16": half,
+                "int8": lambda: eight.predict(batch),
+                "torch's int8": lambda: torchs(batch),
+            }
+        )
 
 
 def main() -> None:
     """Print the ratios."""
     parser = arguments(__doc__)
-    parser.add_argument("--peer", type=Path, metavar="PYTHON", help="of an environment that has ONNX Runtime")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    models = {name: network(hidden) for name, hidden in NETWORKS.items()}
-    theirs: dict[str, dict[str, dict[str, float]]] = {}
-    if given.peer:
-        weights = {
-            name: [
-                [layer.weight.tolist(), layer.bias.tolist()]
-                for layer in model
-                if isinstance(layer, nn.Linear)
-            ]
-            for name, model in models.items()
-        }
-        asked = json.dumps({"networks": weights, "rows": ROWS, "calls": CALLS, "longest": LONGEST})
-        done = subprocess.run([given.peer, PEER], input=asked, stdout=subprocess.PIPE, text=True, check=True)
-        theirs = json.loads(done.stdout.splitlines()[-1])
     results = []
-    for name, model in models.items():
+    for name, hidden in NETWORKS.items():
+        model = network(hidden)
         for rows in ROWS:
             torch.manual_seed(1)
-            ours = by_torch(model, torch.randn(rows, FEATURES))
+            found = seconds(model, torch.randn(rows, FEATURES))
             where = f"{name}, {rows:,} rows: "
-            results.append(Measured(f"{where}float32", 1e3 * ours["float32"], "ms"))
-            for of in ("bfloat16", "int8"):
-                results.append(Measured(f"{where}{of} over float32", ours[of] / ours["float32"], "1"))
-            if theirs:
-                peer = theirs[name][str(rows)]
-                for of in ("float32", "int8"):
-                    measure = f"{where}ONNX Runtime's {of} over torch's float32"
-                    results.append(Measured(measure, peer[of] / ours["float32"], "1"))
-                results.append(
-                    Measured(
-                        f"{where}ONNX Runtime's int8 over its float32", peer["int8"] / peer["float32"], "1"
-                    )
-                )
+            results.append(Measured(f"{where}float32", 1e3 * found["float32"], "ms"))
+            for of in ("bfloat16", "int8", "torch's int8"):
+                bar = 1.0 if of == "int8" else None
+                results.append(Measured(f"{where}{of} over float32", found[of] / found["float32"], "1", bar))
     present(results, given.json)
 
 

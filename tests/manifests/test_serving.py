@@ -12,7 +12,7 @@ from precisionflow.ablation.design import expand
 from precisionflow.cli import app
 from precisionflow.config import load
 from precisionflow.serving.server.limits import Limits
-from precisionflow.serving.server.measures import Histogram, Measures
+from precisionflow.serving.server.measures import Measures
 from precisionflow.tracking.registry import champion_address, model_name
 from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
 
@@ -103,7 +103,7 @@ def _one_of(resources: list[Resource], kind: str) -> Resource:
 
 def test_the_adapter_makes_the_metric_of_one_that_the_server_has() -> None:
     (rule,) = yaml.safe_load((MANIFESTS / "serving/adapter.yaml").read_text())["rules"]["custom"]
-    histograms = {each.name for each in vars(Measures()).values() if isinstance(each, Histogram)}
+    histograms = {of.name for of in Measures().registry.collect() if of.type == "histogram"}
     series, _, _ = rule["seriesQuery"].partition("{")
     assert series.removesuffix("_sum") in histograms
     assert rule["metricsQuery"].startswith("sum(rate(<<.Series>>")

@@ -10,12 +10,15 @@ import pytest
 import torch
 import trained as tiny
 
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.posteriors.point import Point
 from precisionflow.records.arithmetic import ArithmeticCard, Timed, Variant
 from precisionflow.records.files import write_card
 from precisionflow.results.layout import TrainedCell, cell_folder
 from precisionflow.serving import ServedModel, load_predictor
-from precisionflow.serving.arithmetic import calibrate, kept
+from precisionflow.serving.arithmetic import calibrate, kept, variants
 from precisionflow.serving.arithmetic.choice import chosen
+from precisionflow.serving.arithmetic.int8 import in_int8
 from precisionflow.serving.arithmetic.on_gpu import Float8Linear, in_float8
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
@@ -28,6 +31,7 @@ def card(**of: tuple[float, float, bool]) -> ArithmeticCard:
     return ArithmeticCard(
         model="m",
         machine="here",
+        largest=3.0,
         variants=tuple(
             Variant(
                 arithmetic=name,
@@ -106,7 +110,8 @@ def test_the_table_is_kept_beside_the_model_and_holds_for_it_alone(
     assert kept.kept(str(wide.cell)) == (measured, None)
     exact, *cheaper = measured.variants
     assert (exact.arithmetic, exact.error, exact.excess_nll) == ("float32", 0, 0)
-    assert {each.arithmetic for each in cheaper} <= {"bfloat16", "int8"}
+    assert {each.arithmetic for each in cheaper} == {"bfloat16", "int8"}
+    assert 1 < measured.largest < 10
     assert all(0 < each.error < 0.2 and abs(each.excess_nll) < 0.1 for each in cheaper)
     assert not any(each.faster for each in exact.times)
     assert load_predictor(wide.cell, data=wide.trained.data)  # the folder is still what training wrote
@@ -121,7 +126,7 @@ def test_errors_are_in_units_of_the_stated_std(wide: Wide) -> None:
     predictor = wide.load().predictor
     rows = torch.randn(50, len(predictor.data_card.inputs), generator=torch.Generator().manual_seed(0))
     exact = predictor.standardised(rows)
-    half = variants_of(predictor)["bfloat16"].standardised(rows)
+    half = variants_of(predictor, largest=3.0)["bfloat16"].standardised(rows)
     shift = np.abs(half.mean - exact.mean) / exact.std
     spread = np.abs(np.log(half.std / exact.std))
     assert calibrate._error(exact, half) == pytest.approx(np.quantile(np.maximum(shift, spread), 0.99))
@@ -155,6 +160,80 @@ def test_the_chosen_arithmetic_is_what_answers(wide: Wide) -> None:
         assert served.ask(columns, deadline=9.5).said["arithmetic"] == "float32"
 
 
+def in_eight_bits(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """W x + b with W in -127 to 127 and x in 0 to 255, one unit for each, sums exact."""
+    weight_unit = layer.weight.abs().max() / 127
+    unit = (x.max().clamp(min=0) - x.min().clamp(max=0)) / 255
+    zero = (-x.min().clamp(max=0) / unit).round()
+    given = ((x / unit).round() + zero).clamp(0, 255) - zero
+    return unit * weight_unit * (given @ (layer.weight / weight_unit).round().T) + layer.bias
+
+
+class Raw:
+    """A likelihood that states what the network gives."""
+
+    def predictive(self, raw: torch.Tensor) -> torch.Tensor:
+        return raw
+
+    def pooled(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([*parts]).mean(dim=0)
+
+
+def single(layer: torch.nn.Module) -> Point:
+    """The point posterior of a network of one layer."""
+    return Point(Layered([], layer, states=[]), Raw())
+
+
+@torch.no_grad()
+def test_int8_is_a_product_of_whole_numbers() -> None:
+    torch.manual_seed(0)
+    layer, rows = torch.nn.Linear(13, 5), torch.randn(40, 13)
+    found = in_int8(single(layer), features=13, largest=10.0)
+    assert found
+    for scale in (1.0, 1e-3, 1e-6):
+        torch.testing.assert_close(
+            found.predict(scale * rows), in_eight_bits(layer, scale * rows), rtol=0, atol=1e-2 * scale
+        )
+        assert (found.predict(scale * rows) - layer(scale * rows)).abs().max() > 1e-3 * scale
+    assert found.predict(rows[:0]).shape == (0, 5)
+    torch.testing.assert_close(found.predict(0 * rows), layer(0 * rows))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("outlier", [11.0, -1e3, 1e6, -1e30])
+def test_an_outlier_takes_no_digits_from_the_rows_beside_it(outlier: float) -> None:
+    """With one scale for all, a row of 1e6 would leave every other row with zeros."""
+    torch.manual_seed(0)
+    layer, rows = torch.nn.Linear(13, 5), torch.randn(40, 13)
+    found = in_int8(single(layer), features=13, largest=10.0)
+    assert found
+    alone = found.predict(rows)
+    rows[7, 3] = outlier
+    beside = found.predict(rows)
+    others = torch.arange(40) != 7
+    torch.testing.assert_close(beside[7:8], layer(rows[7:8]))
+    torch.testing.assert_close(beside[others], alone[others], rtol=0, atol=0.02)
+
+
+class Branching(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Identity(), Branching()])
+def test_a_network_without_products_or_export_has_no_int8(
+    layer: torch.nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert in_int8(single(layer), features=3, largest=1.0) is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_its_packages_there_is_no_int8(wide: Wide, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "has_int8", lambda: False)
+    assert list(variants_of(wide.load().predictor, largest=3.0)) == ["float32", "bfloat16"]
+    assert "onnxruntime" not in variants.machine()
+
+
 def test_float8_is_a_product_of_rounded_numbers_row_by_row() -> None:
     """By torch's products on a CPU; those of a GPU were not tried. 17 and 5 are no edges that its matrices have."""
     torch.manual_seed(0)
@@ -183,5 +262,5 @@ def test_a_network_in_float8_states_nearly_the_same(wide: Wide) -> None:
 
 def test_stacked_networks_have_no_int8(tmp_path: Path) -> None:
     ensemble = {"kind": "mlp", "hidden": [4], "posterior": {"kind": "ensemble", "members": 2}}
-    found = variants_of(Wide(tmp_path, model=ensemble).load().predictor)
+    found = variants_of(Wide(tmp_path, model=ensemble).load().predictor, largest=3.0)
     assert list(found) == ["float32", "bfloat16"]

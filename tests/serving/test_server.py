@@ -1,6 +1,7 @@
 """The HTTP server: batches, limits, deadlines, mistakes, clients that hang, readiness, metrics, the end."""
 
 import json
+import math
 import signal
 import socket
 import time
@@ -9,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from precisionflow.serving.server.limits import Limits
+from precisionflow.serving.server.measures import Measures, observe
 from precisionflow.serving.server.process import bound
 from tests.served import BROKEN, POISON, Answer, Served, answer_in, doubling, passing, serving
 
@@ -30,16 +33,23 @@ def until(holds: Callable[[], Any], seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
-def metric(served: Served, line: str) -> float:
-    (found,) = [each for each in served.get("/metrics").said.splitlines() if each.startswith(f"{line} ")]
-    return float(found.rsplit(" ", 1)[1])
+OF = {"model": "m", "endpoint": "predict"}
+PASSING = {"model": "m", "endpoint": "perception"}
 
 
-WAITING = 'precisionflow_rows_waiting{model="m",endpoint="predict"}'
+def samples(served: Served, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    """(labels, value) of every series of that name, in their order."""
+    for family in text_string_to_metric_families(served.get("/metrics").said):
+        yield from ((each.labels, each.value) for each in family.samples if each.name == name)
+
+
+def metric(served: Served, name: str, **labels: str) -> float:
+    (found,) = [value for there, value in samples(served, name) if there == labels]
+    return found
 
 
 def waiting(served: Served) -> float:
-    return metric(served, WAITING)
+    return metric(served, "precisionflow_rows_waiting", **OF)
 
 
 def test_columns_in_columns_out(served: Served) -> None:
@@ -58,7 +68,7 @@ def test_numbers_that_are_not_finite_are_null(served: Served) -> None:
 def test_requests_that_wait_are_answered_together_within_the_limit() -> None:
     endpoint = doubling(open_=False)
     with serving(endpoint, rows=4, waiting=40) as served, ThreadPoolExecutor(8) as clients:
-        assert metric(served, 'precisionflow_request_seconds_sum{model="m",endpoint="predict"}') == 0
+        assert metric(served, "precisionflow_request_seconds_sum", **OF) == 0
         first = clients.submit(served.ask, {"x": [0]})
         until(lambda: endpoint.batches)
         asked: list[tuple[list[int], Any]] = []
@@ -323,30 +333,41 @@ def test_not_ready_while_message_passing_does_not_converge(monkeypatch: pytest.M
 
 
 def test_metrics_are_numbers_in_seconds(served: Served) -> None:
-    before = metric(served, 'precisionflow_request_seconds_count{model="m",endpoint="predict"}')
+    before = metric(served, "precisionflow_request_seconds_count", **OF)
     served.ask({"x": [1]})
     served.ask({"y": [1]})
     served.ask({"x": [1]}, "/models/m/perception")
     served.ask({"x": [1]}, "/models/a%20name%20that%20a%20client%20invents/predict")
     text = served.get("/metrics").said
-    of = '{model="m",endpoint="predict"}'
-    assert metric(served, f"precisionflow_request_seconds_count{of}") == before + 2
+    assert metric(served, "precisionflow_request_seconds_count", **OF) == before + 2
     assert metric(served, "precisionflow_requests_in_flight") == 0
-    assert metric(served, 'precisionflow_free_energy_nats{model="m",endpoint="perception"}') == 1.5
-    assert metric(served, 'precisionflow_iterations_bucket{model="m",endpoint="perception",le="10"}') >= 1
-    assert 0 < metric(served, f"elbo_computation_time_seconds_sum{of}") < 60
-    assert 'precisionflow_requests_total{model="m",endpoint="predict",status="422"}' in text
+    assert metric(served, "precisionflow_free_energy_nats", **PASSING) == 1.5
+    assert metric(served, "precisionflow_iterations_bucket", **PASSING, le="10.0") >= 1
+    assert 0 < metric(served, "elbo_computation_time_seconds_sum", **OF) < 60
+    assert metric(served, "precisionflow_requests_total", **OF, status="422") >= 1
     assert "invents" not in text
     assert served.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
     for line in text.splitlines():
         assert line.startswith("# ") or float(line.rsplit(" ", 1)[1]) >= 0
-    for buckets in (
-        f"precisionflow_request_seconds_bucket{of[:-1]},le=",
-        f"precisionflow_batch_rows_bucket{of[:-1]},",
-    ):
-        counts = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(buckets)]
+    for buckets in ("precisionflow_request_seconds_bucket", "precisionflow_batch_rows_bucket"):
+        counts = [value for labels, value in samples(served, buckets) if OF.items() <= labels.items()]
         assert counts == sorted(counts)
         assert counts[-1] > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_left_out_of_metrics(value: float) -> None:
+    measures = Measures()
+    measures.begin("m", "predict")
+    energy, seconds = measures.free_energy.labels(*OF.values()), measures.seconds.labels(*OF.values())
+    for each in (2.0, value):
+        observe(energy, each)
+        observe(seconds, each)
+    text = measures.text().decode()
+    found = {each.name: each.value for of in text_string_to_metric_families(text) for each in of.samples}
+    assert found["precisionflow_free_energy_nats"] == 2
+    assert found["precisionflow_request_seconds_sum"] == 2
+    assert found["precisionflow_request_seconds_count"] == 1
 
 
 def test_openapi_names_every_endpoint_with_its_columns(served: Served) -> None:

@@ -45,5 +45,7 @@ class ArithmeticCard(Card):
     """Key of the trained cell."""
     machine: str
     """Processor, threads and libraries: times of another machine are of no use."""
+    largest: NonNegativeFloat
+    """|standardised feature| of the validation rows: a row beyond it is not computed in int8."""
     variants: tuple[Variant, ...] = Field(min_length=1)
     """float32 first."""

@@ -29,7 +29,8 @@ def calibrated(
     batches: Sequence[int] = BATCHES,
 ) -> ArithmeticCard:
     """Every arithmetic of the predictor on the validation rows, which are repeated to fill a batch."""
-    variants = variants_of(predictor)
+    largest = float(np.abs(valid.features).max())
+    variants = variants_of(predictor, largest=largest)
     features = torch.from_numpy(valid.features)
     times: dict[str, list[Timed]] = {name: [] for name in variants}
     for rows in batches:
@@ -41,6 +42,7 @@ def calibrated(
     return ArithmeticCard(
         model=model,
         machine=machine(),
+        largest=largest,
         variants=tuple(
             Variant(
                 arithmetic=name,

@@ -11,7 +11,7 @@ from precisionflow.records.files import read_card, write_card
 from precisionflow.results.layout import TrainedCell
 from precisionflow.results.stage import input_key
 from precisionflow.serving.arithmetic.calibrate import calibrated
-from precisionflow.serving.arithmetic.variants import machine, variants_of
+from precisionflow.serving.arithmetic.variants import has_others, machine
 from precisionflow.serving.model import URI, ServedModel, prepared_for
 
 
@@ -25,7 +25,7 @@ def measure(address: str, model: ServedModel, *, data: Path | None) -> tuple[Ari
         raise ValueError(
             f"{address}: MLflow keeps no validation rows; calibrate the folder of the trained cell"
         )
-    if not isinstance(predictor, TablePredictor | RowClassPredictor) or len(variants_of(predictor)) == 1:
+    if not isinstance(predictor, TablePredictor | RowClassPredictor) or not has_others(predictor):
         raise ValueError(
             f"{address}: predicts {predictor.predicts}, in float32 alone; calibrate a model of a table, task.kind "
             "regression or classification"

@@ -1,10 +1,9 @@
-"""A predictor in another arithmetic: bfloat16 by autocast, int8 by dynamic quantisation; more of GPUs."""
+"""A predictor in another arithmetic: bfloat16 by autocast, int8 by ONNX Runtime; more of GPUs."""
 
-import copy
 import dataclasses
 import os
 import platform
-import warnings
+from importlib import metadata
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +15,7 @@ from precisionflow.models.posteriors.dropout import Dropout
 from precisionflow.models.posteriors.point import Point
 from precisionflow.models.posteriors.predictive import Features, Predictive
 from precisionflow.records.arithmetic import Arithmetic
+from precisionflow.serving.arithmetic.int8 import has_int8, in_int8
 from precisionflow.serving.arithmetic.on_gpu import by_tensorrt, has_float8, has_tensorrt, in_float8
 
 Rows = TypeVar("Rows", bound="TablePredictor | RowClassPredictor")
@@ -33,15 +33,21 @@ class HalfWidth(nn.Module):
             return self.model.predict(features)
 
 
-def variants_of(predictor: Rows) -> dict[Arithmetic, Rows]:
+def has_others(predictor: TablePredictor | RowClassPredictor) -> bool:
+    """Whether there is another arithmetic than float32."""
+    return isinstance(predictor.model, Predictive)
+
+
+def variants_of(predictor: Rows, *, largest: float) -> dict[Arithmetic, Rows]:
     """The arithmetics that the predictor can be computed in, float32 first.
 
-    Only posteriors of networks have others: models of images settle in float32. int8 needs a network with linear layers
-    of its own, which an ensemble of stacked weights is not, and a processor whose kernels torch has; so do float8 and
-    TensorRT, which need a GPU that has them.
+    `largest` is that of the standardised features that they were measured on, beyond which int8 is not for a row.
+
+    Only posteriors of networks have others: models of images settle in float32. int8 is of a single network and needs
+    the extra `int8`; float8 and TensorRT need a GPU that has them.
     """
     found: dict[Arithmetic, Rows] = {"float32": predictor}
-    if not isinstance(predictor.model, Predictive):
+    if not has_others(predictor):
         return found
     found["bfloat16"] = dataclasses.replace(predictor, model=HalfWidth(predictor.model))
     if not isinstance(predictor.model, Point | Dropout):
@@ -53,23 +59,11 @@ def variants_of(predictor: Rows) -> dict[Arithmetic, Rows]:
         )
     if has_float8():
         found["float8"] = dataclasses.replace(predictor, model=in_float8(predictor.model).to(gpu), device=gpu)
-    if quantised := _quantised(predictor.model):
-        found["int8"] = dataclasses.replace(predictor, model=quantised)
+    if isinstance(predictor.model, Point) and has_int8():
+        features = len(predictor.data_card.table.feature_mean)
+        if quantised := in_int8(predictor.model, features=features, largest=largest):
+            found["int8"] = dataclasses.replace(predictor, model=quantised)
     return found
-
-
-def _quantised(model: nn.Module) -> nn.Module | None:
-    from torch.ao.quantization import quantize_dynamic
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.ao points to torchao, which is not installed here
-        try:
-            found = quantize_dynamic(copy.deepcopy(model), {nn.Linear}, dtype=torch.qint8)
-        except RuntimeError:
-            return None
-    left = sum(type(module) is nn.Linear for module in found.modules())
-    there = sum(type(module) is nn.Linear for module in model.modules())
-    return found if left < there else None
 
 
 def machine() -> str:
@@ -77,4 +71,7 @@ def machine() -> str:
     processor = platform.processor() or platform.machine()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     threads = torch.get_num_threads()
-    return f"{processor}{gpu}, {os.cpu_count()} processors, {threads} threads, torch {torch.__version__}"
+    libraries = f"torch {torch.__version__}"
+    if has_int8():
+        libraries += f", onnxruntime {metadata.version('onnxruntime')}"
+    return f"{processor}{gpu}, {os.cpu_count()} processors, {threads} threads, {libraries}"

@@ -49,7 +49,7 @@ def _rows(endpoint: PredictRows, measured: ArithmeticCard | None) -> PredictRows
     predictor = endpoint.model.predictor
     if measured is None or not isinstance(predictor, TablePredictor | RowClassPredictor):
         return endpoint
-    there = variants_of(predictor)
+    there = variants_of(predictor, largest=measured.largest)
     variants = {of: replace(endpoint.model, predictor=variant) for of, variant in there.items()}
     kept = tuple(variant for variant in measured.variants if variant.arithmetic in variants)
     return replace(endpoint, measured=measured.model_copy(update={"variants": kept}), variants=variants)

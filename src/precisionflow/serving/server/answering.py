@@ -11,7 +11,7 @@ from precisionflow.records.arithmetic import Arithmetic
 from precisionflow.serving.endpoints.endpoint import Answered, Endpoint, FieldError
 from precisionflow.serving.server.batches import Batches, Request
 from precisionflow.serving.server.limits import Limits
-from precisionflow.serving.server.measures import Measures
+from precisionflow.serving.server.measures import Measures, observe
 
 LAST = 20
 """Batches that say whether message passing converges."""
@@ -85,12 +85,12 @@ class Answering:
 
     async def answer(self, endpoint: Endpoint, request: Request) -> bytes:
         """The JSON text that answers a request; errors as `Batches.ask`."""
-        waiting = self.measures.waiting
-        waiting.add(request.rows, self.name, endpoint.name)
+        waiting = self.measures.waiting.labels(self.name, endpoint.name)
+        waiting.inc(request.rows)
         try:
             return await self.batches.ask(request)  # type: ignore[no-any-return]
         finally:
-            waiting.add(-request.rows, self.name, endpoint.name)
+            waiting.dec(request.rows)
 
     async def probe(self) -> None:
         """Ask each endpoint for its example, so that the first request meets a warm model and readiness is known."""
@@ -103,7 +103,7 @@ class Answering:
     def _queued(self, request: Request, seconds: float) -> None:
         kind = request.kind
         assert isinstance(kind, Kind)
-        self.measures.queued.observe(seconds, self.name, kind.endpoint)
+        self.measures.queued.labels(self.name, kind.endpoint).observe(seconds)
 
     def _compute(self, kind: Hashable, requests: Sequence[Request]) -> list[bytes | Exception]:
         """Answers of a batch. Where one request's mistake shows only now, each is answered by itself."""
@@ -125,14 +125,13 @@ class Answering:
         )
         answered = endpoint.answer([request.value for request in requests], dict(kind.params))
         seconds = time.perf_counter() - start
-        with self.measures.lock:
-            self.measures.computing.observe(seconds, *labels)
-            self.measures.rows.observe(rows, *labels)
-            self.measures.arithmetic.add(1, *labels, endpoint.arithmetic)
-            if answered.iterations:
-                self.measures.iterations.observe(answered.iterations, *labels)
-            if len(answered.free_energies):
-                self.measures.free_energy.put(sum(answered.free_energies) / rows, *labels)
+        self.measures.computing.labels(*labels).observe(seconds)
+        self.measures.rows.labels(*labels).observe(rows)
+        self.measures.arithmetic.labels(*labels, endpoint.arithmetic).inc()
+        if answered.iterations:
+            self.measures.iterations.labels(*labels).observe(answered.iterations)
+        if len(answered.free_energies):
+            observe(self.measures.free_energy.labels(*labels), sum(answered.free_energies) / rows)
         if endpoint.passes_messages:
             self._converged = (*self._converged, answered.converged)[-LAST:]
         return list(_texts(answered, requests, endpoint.arithmetic))

@@ -115,12 +115,12 @@ def _health(app: FastAPI, serving: Serving) -> None:
     @app.get("/readyz", summary="Whether questions should come here", responses={503: _told("Not ready")})
     async def readyz() -> Response:
         why = serving.unready
-        serving.measures.ready.put(float(why is None))
+        serving.measures.ready.set(float(why is None))
         return _json(b'{"ready":true}') if why is None else _json(said(why), 503, retry=1)
 
     @app.get("/metrics", summary="Metrics in Prometheus' text format")
     async def metrics() -> Response:
-        serving.measures.ready.put(float(serving.unready is None))
+        serving.measures.ready.set(float(serving.unready is None))
         return Response(serving.measures.text(), media_type=CONTENT_TYPE)
 
     @app.get("/models", summary="Models, their endpoints, the columns they take and give")

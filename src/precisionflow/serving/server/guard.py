@@ -47,15 +47,15 @@ class Guard:
                 status = str(message["status"])
             await send(message)
 
-        self.measures.in_flight.add(1)
+        self.measures.in_flight.inc()
         try:
             await self._bounded(scope, receive, self._closing(counted))
         finally:
-            self.measures.in_flight.add(-1)
+            self.measures.in_flight.dec()
             # Labels are those of a route: a client's own words would be series without end.
             labels = scope.get("state", {}).get("question", ("", ""))
-            self.measures.requests.add(1, *labels, status)
-            self.measures.seconds.observe(time.perf_counter() - start, *labels)
+            self.measures.requests.labels(*labels, status).inc()
+            self.measures.seconds.labels(*labels).observe(time.perf_counter() - start)
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application with a body that is whole; 413 for one that is too large, 408 for one that does not come."""
