@@ -10,10 +10,13 @@ import trained as tiny
 
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, RIGHT
+from precisionflow.records.columns import BooleanInput, InputColumn, NumberInput
 from precisionflow.results.layout import cell_folder
 from precisionflow.serving import ServedModel, load_predictor, predict_with_uncertainty
 from precisionflow.serving.endpoints.assembled import endpoints_of, named
 from precisionflow.serving.endpoints.endpoint import Answered, Endpoint, FieldError
+from precisionflow.serving.endpoints.numbers import Numbers
+from precisionflow.serving.endpoints.predict import PredictRows
 from tests.planning_experiment import planning
 from tests.trained import Trained
 
@@ -47,6 +50,44 @@ def test_rows_are_predicted_as_everywhere(model: ServedModel) -> None:
     assert list(found) == list(endpoint.contract.outputs)
     alone = asked(endpoint, other, level=0.9).columns
     np.testing.assert_allclose(alone["upper"], found["upper"][2:], rtol=1e-5)
+
+
+def test_numbers_are_read_at_once_as_cell_by_cell(
+    model: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = endpoints_of(model)["predict"]
+    assert isinstance(endpoint, PredictRows)
+    names, random = list(endpoint.contract.inputs), np.random.default_rng(0)
+    cells = random.normal(size=(len(names), 7)) * 10.0 ** random.integers(-300, 15, size=(len(names), 1))
+    columns: dict[str, list[Any]] = dict(zip(names, cells.tolist(), strict=True))
+    columns[names[1]] = [0, -3, 2**53 - 1, 1.5, -0.0, 7, 1]
+    reading = endpoint._numbers
+    assert reading
+    at_once = reading.features_in({"unread": ["a"], **dict(reversed(columns.items()))})
+    monkeypatch.setattr(Numbers, "features_in", lambda *_: None)
+    np.testing.assert_array_equal(at_once, endpoint.read(columns).value)
+
+
+@pytest.mark.parametrize("cell", [True, None, "1", float("nan"), float("inf"), 2**53, 10**400, [1.0]])
+def test_what_is_no_plain_number_is_looked_at_closely(model: ServedModel, cell: Any) -> None:
+    endpoint = endpoints_of(model)["predict"]
+    assert isinstance(endpoint, PredictRows)
+    assert (reading := endpoint._numbers)
+    example = dict(endpoint.example() or {})
+    assert reading.features_in(example) is not None
+    name = list(example)[2]
+    for changed in ({name: [cell]}, {name: []}, {name: [1.0, 2.0]}):
+        assert reading.features_in(example | changed) is None
+    del example[name]
+    assert reading.features_in(example) is None
+
+
+@pytest.mark.parametrize("column", [NumberInput(name="b", fill=1.0, indicator=True), BooleanInput(name="b")])
+def test_columns_that_are_not_one_number_each_are_read_by_themselves(column: InputColumn) -> None:
+    assert Numbers.of([NumberInput(name="a"), column], ["a", "b"]) is None
+    found = Numbers.of([NumberInput(name="a"), NumberInput(name="truth"), NumberInput(name="c")], ["a", "c"])
+    assert found
+    np.testing.assert_array_equal(found.features_in({"c": [3, 4], "a": [1, 2]}), [[1, 1, 3], [2, 1, 4]])
 
 
 def test_a_cell_that_is_no_number_is_told_with_its_row(model: ServedModel) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from precisionflow.serving.answers.of_task import Answers
 from precisionflow.serving.answers.rows import OfFeatures
 from precisionflow.serving.arithmetic.choice import chosen
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken, texts_of
+from precisionflow.serving.endpoints.numbers import Numbers
 from precisionflow.serving.model import ServedModel
 
 
@@ -48,8 +50,15 @@ class PredictRows(Predict):
         of = chosen(self.measured, rows=rows, tolerance=tolerance, seconds=seconds)
         return self if of == self.of else replace(self, model=self.variants[of], of=of)
 
+    @cached_property
+    def _numbers(self) -> Numbers | None:
+        return Numbers.of(self.model.predictor.data_card.inputs, list(self.contract.inputs))
+
     def read(self, columns: Columns) -> Given:
         """Features in their own units."""
+        numbers = None if self._numbers is None else self._numbers.features_in(columns)
+        if numbers is not None:
+            return Given(len(numbers), numbers)
         rows = pa.table(taken(columns, list(self.contract.inputs)))
         features, _ = self.model.encoded(rows, origin="columns")
         return Given(len(features), features)
