@@ -1,8 +1,9 @@
 """Serving: 1,000 patches of 13 channels at 60 Hz, then overload and what follows.
 
 A patch is a row of 13 features, the model a network of two layers. A time begins when a request is due, so that it has
-all queueing in it, that of the client too. Server and client share the cores. Ten minutes of requests and half a minute
-around them:
+all queueing in it, that of the client too. Server and client share the cores. After them a policy of the T-maze asked
+for its plan 60 times a second, and a reader of images shown one of 9 patches 10 times a second, neither trained. Ten
+minutes of requests and two around them:
 
     python benchmarks/serving.py --seconds 600
 """
@@ -28,6 +29,8 @@ LATE = 0.016
 FAILED = 0
 """In place of a status: no answer, or one that does not say so many rows."""
 CONNECTIONS = 4
+FRAMES = 10.0
+"""Images a second."""
 WAITING = 4 * ROWS
 """Most rows that the server accepts: more clients than it has room for meet 503."""
 EXPERIMENT = """
@@ -68,9 +71,18 @@ def trained(folder: Path) -> Path:
     return next((out / "model").rglob("model.json")).parent
 
 
+def untrained(name: str, folder: Path, *settings: str) -> Path:
+    """The cell of a shipped experiment after one step."""
+    alone = ("seeds=[0]", "ablation.axes={}", "ablation.datasets={}", "training.steps=1", "training.warmup_steps=0", *settings)
+    words = [word for setting in alone for word in ("--set", setting)]
+    command = [sys.executable, "-m", "precisionflow", "run", name, "--out", str(folder), *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return next((folder / "model").rglob("model.json")).parent
+
+
 @contextlib.contextmanager
 def server(cell: Path, data: Path) -> Iterator[tuple[str, str]]:
-    """Address and path of a server in a process of its own."""
+    """Address and path of `predict` of a server in a process of its own."""
     words = ["serve", f"patches={cell}", "--data", data, "--port", "0", "--waiting", WAITING, "--rows", ROWS]
     command = [sys.executable, "-m", "precisionflow", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -90,21 +102,21 @@ def _ask(connection: HTTPConnection, method: str, path: str, body: bytes | None)
     return response.status, response.read()
 
 
-def _answered(connection: HTTPConnection, path: str, body: bytes) -> int:
+def _answered(connection: HTTPConnection, path: str, body: bytes, rows: int) -> int:
     """Status of an answer; FAILED where none comes or a good one is not whole."""
     try:
         status, text = _ask(connection, "POST", path, body)
     except (OSError, HTTPException):
         connection.close()
         return FAILED
-    return status if status != 200 or f'"rows":{ROWS},'.encode() in text[-100:] else FAILED
+    return status if status != 200 or f'"rows":{rows},'.encode() in text[-100:] else FAILED
 
 
 def paced(
-    address: str, path: str, bodies: Sequence[bytes], *, seconds: float
+    address: str, path: str, bodies: Sequence[bytes], *, seconds: float, rate: float = RATE, rows: int = ROWS
 ) -> tuple[np.ndarray, Counter[int]]:
     """Seconds from when each request was due to its answer, whenever it could be sent; statuses."""
-    count, lock, taken = int(seconds * RATE), threading.Lock(), iter(range(int(seconds * RATE)))
+    count, lock, taken = int(seconds * rate), threading.Lock(), iter(range(int(seconds * rate)))
     times, statuses = np.zeros(count), Counter[int]()
     begun = time.perf_counter() + 0.2
 
@@ -115,9 +127,9 @@ def paced(
                 index = next(taken, None)
             if index is None:
                 return
-            due = begun + index / RATE
+            due = begun + index / rate
             time.sleep(max(0.0, due - time.perf_counter()))
-            status = _answered(connection, path, bodies[index % len(bodies)])
+            status = _answered(connection, path, bodies[index % len(bodies)], rows)
             times[index] = time.perf_counter() - due
             with lock:
                 statuses[status] += 1
@@ -156,6 +168,28 @@ def _together(work: object, clients: int) -> None:
         thread.join()
 
 
+def others(folder: Path, seconds: float) -> Iterator[Measured]:
+    """Times of a plan of a policy and of the tokens of an image."""
+    random = np.random.default_rng(2)
+    history = {"observations": ["0 0; 1 0"], "actions": ["1"]}
+    for name, endpoint, settings, rate in (
+        ("t-maze", "planning", (), RATE),
+        ("allocation", "patches", ("model.allocation.kind=precision",), FRAMES),
+    ):
+        cell = untrained(name, folder / name, *settings)
+        with server(cell, folder / name / "data") as (address, path):
+            asked = _ask(HTTPConnection(address, timeout=10), "GET", "/models", None)[1]
+            taken = json.loads(asked)["patches"][endpoint]["columns"]
+            columns = history if endpoint == "planning" else {of: random.random(1).tolist() for of in taken}
+            body, path = json.dumps({"columns": columns}).encode(), path.replace("predict", endpoint)
+            paced(address, path, [body], seconds=1, rate=rate, rows=1)
+            times, statuses = paced(address, path, [body], seconds=min(seconds, 60.0), rate=rate, rows=1)
+        for of, share in (("median", 0.5), ("99 of 100", 0.99)):
+            value = 1e3 * float(np.quantile(times, share))
+            yield Measured(f"{endpoint} at {rate:g} a second: {of}", value, "ms")
+        yield Measured(f"{endpoint}: answers but 200", len(times) - statuses[200], "1", bar=0)
+
+
 def main() -> None:
     """Print a table of times with queueing, errors and refusals."""
     parser = arguments(__doc__)
@@ -175,6 +209,7 @@ def main() -> None:
             times, statuses = paced(address, path, bodies, seconds=given.seconds)
             overload = flooded(address, path, bodies[0], clients=12, seconds=3)
             after, recovered = paced(address, path, bodies, seconds=min(5.0, given.seconds))
+        rest = [*others(Path(folder), given.seconds)]
     wrong = len(times) - statuses[200] + len(after) - recovered[200]
     total = sum(overload.values())
     late = np.flatnonzero(after > LATE)
@@ -199,6 +234,7 @@ def main() -> None:
             Measured(
                 "after it: the last later than 16 ms", (late.max() + 1) / RATE if len(late) else 0.0, "s"
             ),
+            *rest,
         ],
         given.json,
     )
