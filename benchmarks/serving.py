@@ -73,8 +73,9 @@ def trained(folder: Path) -> Path:
 
 def untrained(name: str, folder: Path, *settings: str) -> Path:
     """The cell of a shipped experiment after one step."""
-    alone = ("seeds=[0]", "ablation.axes={}", "ablation.datasets={}", "training.steps=1", "training.warmup_steps=0", *settings)
-    words = [word for setting in alone for word in ("--set", setting)]
+    alone = ("seeds=[0]", "ablation.axes={}", "ablation.datasets={}")
+    once = ("training.steps=1", "training.warmup_steps=0")
+    words = [word for setting in (*alone, *once, *settings) for word in ("--set", setting)]
     command = [sys.executable, "-m", "precisionflow", "run", name, "--out", str(folder), *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return next((folder / "model").rglob("model.json")).parent
