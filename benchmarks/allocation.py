@@ -14,7 +14,7 @@ from precisionflow.ablation.design import expand
 from precisionflow.config import load
 from precisionflow.inference.allocation.budget import USUAL, rounded, whole
 from precisionflow.inference.allocation.encoders import Sequences
-from precisionflow.inference.allocation.posterior import exact, levels, potentials, priced
+from precisionflow.inference.allocation.posterior import complexity, exact, levels, potentials, priced
 from precisionflow.inference.allocation.shares import ranked
 from precisionflow.inference.allocation.utility import Utility
 from precisionflow.records.files import read_parquet
@@ -74,6 +74,40 @@ def normaliser() -> list[Measured]:
         Measured("ln Z by the saddle point, largest error", max(saddle), "nats", bar=1e-3),
         *with_interval("ln Z by the dual, above exact", dual, "nats"),
     ]
+
+
+def recursive(given: torch.Tensor, steps: int) -> tuple[float, float]:
+    """ln Z and E[sum u] of allocations of so many steps above the fewest tokens, adding one patch after the other."""
+    logs, expected = np.full(steps + 1, -np.inf), np.zeros(steps + 1)
+    logs[0] = 0
+    for row in given.numpy():
+        joint, nats = (np.full((len(row), steps + 1), of) for of in (-np.inf, 0.0))
+        for k, value in enumerate(row[: steps + 1]):
+            joint[k, k:] = logs[: steps + 1 - k] + value
+            nats[k, k:] = expected[: steps + 1 - k] + value
+        logs = np.logaddexp.reduce(joint)
+        expected = (np.exp(joint - np.maximum(logs, -1e300)) * nats).sum(0)
+    return float(logs[-1]), float(expected[-1])
+
+
+def divergence() -> list[Measured]:
+    """KL of the allocation from all alike, as readers are taught it, against the recursion."""
+    at, rows = levels(grain=14), []
+    for patches, steps in ((9, 24), (1000, 2700)):
+        wrong, budget = [], 64 * patches + 14 * steps
+        for seed in range(DRAWS):
+            weight, ratio = drawn(seed, patches)
+            given = potentials(Utility(20 * weight, ratio), at)
+            found = priced(given, budget, at)
+            flat = priced(torch.zeros_like(given), budget, at)
+            log_chance, expected = recursive(found.log_probabilities, steps)
+            log_every = recursive(flat.log_probabilities, steps)[0] + float(flat.dual)
+            true = expected - log_chance + log_every
+            wrong.append(abs(float(complexity(given, found, budget, at)) - true))
+        rows.append(
+            Measured(f"complexity of {patches:,} patches, largest error", max(wrong), "nats", bar=1e-8)
+        )
+    return rows
 
 
 def in_micro_batches() -> list[Measured]:
@@ -160,7 +194,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="results folder of the experiments; finished stages stay")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [*budgets(), *normaliser(), *in_micro_batches()]
+    rows = [*budgets(), *normaliser(), *divergence(), *in_micro_batches()]
     if given.out:
         rows += experiments(given.out)
     present(rows, given.json)

@@ -155,12 +155,17 @@ def mode(scene: Scene, budget: int, bounds: Bounds) -> Shared:
 
 
 def mean(scene: Scene, budget: int, bounds: Bounds) -> Shared:
-    """The mean of the posterior p(k) ~ exp sum u_i(k_i) under the budget, in steps of tokens; and its complexity."""
+    """The mean of the posterior p(k) ~ exp sum u_i(k_i) under the budget, in steps of tokens; and its complexity.
+
+    The mean is that at a price, whose sum is the budget: 4 of 400 tokens from the exact one at most, for nine patches.
+    The complexity is exact.
+    """
     at = levels(bounds, grain=_grain(bounds), device=scene.log_weight.device)
-    given = potentials(scene.utility, at)
+    given = potentials(scene.utility.double(), at)
     found = priced(given, budget, at)
     tokens = rounded(found.mean.clamp(*bounds), budget, bounds)
-    return Shared(straight_through(tokens, found.mean), complexity(given, found, budget, at))
+    real = found.mean.to(scene.log_weight.dtype)
+    return Shared(straight_through(tokens, real), complexity(given, found, budget, at))
 
 
 def _grain(bounds: Bounds) -> int:
