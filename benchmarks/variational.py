@@ -37,7 +37,7 @@ from precisionflow.inference.variational import (
     normal,
     sequential,
 )
-from precisionflow.inference.variational.chains import Chain, Moments, smoothed
+from precisionflow.inference.variational.chains import Chain, Moments, log_evidence, smoothed
 from precisionflow.inference.variational.families import Plates
 from precisionflow.inference.variational.updates import start, updated
 from precisionflow.training.device import keep_freed_memory
@@ -271,15 +271,17 @@ def main() -> None:
 
 
 def peer(python: Path, values: Tensor, *, mixture: float, chain: float) -> list[Measured]:
-    """BayesPy's milliseconds on the same data, and ours over them."""
-    of, steps = rotating_chain(), min(CHAINS)
+    """BayesPy's milliseconds on the same data, ours over them, and how far apart the bounds are."""
+    of, numbers = rotating_chain(), 3 + 0.5 * torch.randn(1000, dtype=torch.float64)
+    seen = torch.randn(min(CHAINS), 2, dtype=torch.float64)
     given = {
         "mixture": {"values": values.tolist(), "states": STATES},
         "chain": {
             "transition": of.transition.tolist(),
             "noise": of.noise.diagonal().tolist(),
-            "values": torch.randn(steps, 2).tolist(),
+            "values": seen.tolist(),
         },
+        "gaussian": {"values": numbers.tolist()},
     }
     command = [str(python), str(PEER)]
     done = subprocess.run(command, input=json.dumps(given), stdout=subprocess.PIPE, text=True, check=True)
@@ -287,6 +289,19 @@ def peer(python: Path, values: Tensor, *, mixture: float, chain: float) -> list[
     for name, ours in (("mixture", mixture), ("chain", chain)):
         results.append(Measured(f"BayesPy, {name}", theirs[name], "ms"))
         results.append(Measured(f"ours over BayesPy's, {name}", ours / theirs[name], "1", 1 / 20))
+    model = Model()
+    mean, precision = (
+        model.latent(Gaussian.of(0.0, 1e-3)),
+        model.latent(Gamma.of(1e-3, 1e-3)),
+    )
+    model.observe(normal(mean, precision), numbers)
+    bounds = {
+        "chain": float(log_evidence(of, seen)),
+        "gaussian": float(infer(model, tolerance=1e-14).elbo),
+    }
+    for name, ours in bounds.items():
+        apart = abs(ours / theirs["bounds"][name] - 1)
+        results.append(Measured(f"bound over BayesPy's, {name}: off 1", apart, "1", 1e-8))
     return results
 
 

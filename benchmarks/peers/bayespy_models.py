@@ -1,4 +1,7 @@
-"""BayesPy's milliseconds on data of `benchmarks/variational.py`: {mixture: {values, states}, chain: {...}} on stdin."""
+"""BayesPy's milliseconds and evidence lower bounds on data of `benchmarks/variational.py`, which stand on stdin.
+
+{mixture: {values, states}, chain: {transition, noise, values}, gaussian: {values}}
+"""
 
 import json
 import sys
@@ -6,7 +9,17 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from bayespy.nodes import Categorical, Dirichlet, Gaussian, GaussianMarkovChain, Mixture, Wishart
+from bayespy.inference import VB
+from bayespy.nodes import (
+    Categorical,
+    Dirichlet,
+    Gamma,
+    Gaussian,
+    GaussianARD,
+    GaussianMarkovChain,
+    Mixture,
+    Wishart,
+)
 
 
 def milliseconds(do: Callable[[], object]) -> float:
@@ -32,17 +45,36 @@ def mixture(values: list[list[float]], states: int) -> float:
     return milliseconds(lambda: [node.update() for node in (weights, means, precisions, which)])
 
 
-def chain(transition: list[list[float]], noise: list[float], values: list[list[float]]) -> float:
-    """One smoothing pass; states are seen with precision 1."""
+def chain(
+    transition: list[list[float]], noise: list[float], values: list[list[float]]
+) -> tuple[float, float]:
+    """(one smoothing pass, log p of the values in nats); states are seen with precision 1."""
     y = np.array(values)
     width = len(transition)
     states = GaussianMarkovChain(
         np.zeros(width), np.identity(width), np.array(transition), 1 / np.array(noise), n=len(y)
     )
-    Gaussian(states, np.identity(width)).observe(y)
-    return milliseconds(states.update)
+    seen = Gaussian(states, np.identity(width))
+    seen.observe(y)
+    return milliseconds(states.update), float(VB(states, seen).compute_lowerbound())
+
+
+def gaussian(values: list[float]) -> float:
+    """The bound of values of unknown mean and precision at its maximum, in nats."""
+    mean, precision = GaussianARD(0, 1e-3), Gamma(1e-3, 1e-3)
+    seen = GaussianARD(mean, precision, plates=(len(values),))
+    seen.observe(np.array(values))
+    inference = VB(seen, mean, precision)
+    inference.update(repeat=200, tol=1e-14, verbose=False)
+    return float(inference.compute_lowerbound())
 
 
 if __name__ == "__main__":
     given = json.load(sys.stdin)
-    print(json.dumps({"mixture": mixture(**given["mixture"]), "chain": chain(**given["chain"])}))
+    of_chain, evidence = chain(**given["chain"])
+    found = {
+        "mixture": mixture(**given["mixture"]),
+        "chain": of_chain,
+        "bounds": {"chain": evidence, "gaussian": gaussian(**given["gaussian"])},
+    }
+    print(json.dumps(found))
