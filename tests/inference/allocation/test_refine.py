@@ -41,6 +41,26 @@ def test_what_is_left_of_the_budget_is_spent_where_all_are_unsure() -> None:
     assert len(asked) == 4
 
 
+@pytest.mark.parametrize(
+    ("budget", "nested", "tokens"),
+    [
+        (900, True, [400, 250, 250]),
+        (600, True, [400, 100, 100]),
+        (900, False, [400, 154, 154]),
+        (500, False, [308, 64, 64]),
+        (300, False, [108, 64, 64]),
+    ],
+)
+def test_what_a_patch_has_no_room_for_is_shared_among_the_others(
+    budget: int, nested: bool, tokens: list[int]
+) -> None:
+    """The first patch gets all that it can take, the others what is left, in one round."""
+    read, _ = reader(torch.tensor([[1e12, 1.0, 1.0]]))
+    found = refine(read, (1, 3), budget=budget, threshold=1e3, rounds=1, nested=nested)
+    assert found.tokens.tolist() == [tokens]
+    assert int(found.spent) == budget
+
+
 def test_reading_anew_is_counted() -> None:
     read, asked = reader(torch.full((1, 4), 1.0))
     found = refine(read, (1, 4), budget=1000, threshold=1e9, rounds=2, nested=False)
@@ -95,6 +115,7 @@ def test_a_precision_that_underflows_or_is_no_number_is_the_least_sure_one() -> 
     noise = torch.tensor([[1.0, torch.inf, 1e30], [1e-30, 1.0, 1.0], [1.0, torch.nan, 1.0]])
     read, _ = reader(noise)
     found = refine(read, (3, 3), budget=600, threshold=1e6, rounds=2)
-    assert found.tokens[0].tolist() == found.tokens[2].tolist() == [64, 400, 64]
+    assert found.tokens[0].tolist() == [64, 400, 136]
+    assert found.tokens[2].tolist() == [100, 400, 100]
     assert int(found.spent.max()) <= 600
     assert int(found.tokens.min()) >= 64

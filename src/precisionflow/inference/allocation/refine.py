@@ -45,8 +45,9 @@ def refine(
     and all ranks read equally often.
 
     Each round gives an equal part of what is left of the budget to the patches whose precision is below `threshold`, in
-    proportion to their variance. `nested`: more tokens add to those that were read, as with coefficients from coarse to
-    fine; else a patch is read anew and all its tokens are spent again. A precision that is NaN counts as none.
+    proportion to their variance, as far as they have room. `nested`: more tokens add to those that were read, as with
+    coefficients from coarse to fine; else a patch is read anew and all its tokens are spent again, where what is left
+    pays for it, the least sure ones first. A precision that is NaN counts as none.
     ValueError for a budget that is too small or too large, and for rounds or a threshold that are no number above 0.
     """
     images, patches = shape
@@ -60,9 +61,11 @@ def refine(
     precision = read(tokens)
     for left in range(rounds, 0, -1):
         unsure = ~(precision >= threshold) & (tokens < bounds.highest)
-        again = torch.zeros_like(spent) if nested else (tokens * unsure).sum(-1)
-        extra = (budget - spent - again).clamp_min(0) // left
-        more = _shared(extra, precision, unsure, bounds.highest - tokens)
+        room = bounds.highest - tokens
+        if nested:
+            more = _shared((budget - spent) // left, precision, unsure, room)
+        else:
+            more = _shared_anew(budget - spent, left, precision, unsure, tokens, room)
         changed = more > 0
         spent = spent + more.sum(-1) + (0 if nested else (tokens * changed).sum(-1))
         times = times + changed.any(-1)
@@ -71,13 +74,38 @@ def refine(
     return Refined(tokens, precision, spent, times)
 
 
+def _shared_anew(
+    rest: Int[Tensor, "images"], left: int, precision: Each, unsure: Tensor, tokens: Whole, room: Whole
+) -> Whole:
+    """`_shared` of what is left when the tokens of those that get some are spent again."""
+    order = torch.where(unsure, precision.nan_to_num(nan=0.0), torch.inf).argsort(dim=-1, stable=True)
+    cost = torch.where(unsure, tokens + 1, 0).gather(-1, order).cumsum(-1)
+    among = unsure & torch.zeros_like(unsure).scatter(-1, order, cost <= rest[:, None])
+    more = torch.zeros_like(tokens)
+    # those that got nothing are not read anew, and what that would have taken goes to the others
+    for _ in range(2):
+        extra = (rest - (tokens * among).sum(-1)).clamp_min(0) // left
+        more = _shared(extra, precision, among, room)
+        among = more > 0
+    return more
+
+
 def _shared(extra: Int[Tensor, "images"], precision: Each, unsure: Tensor, room: Whole) -> Whole:
-    """Whole tokens in proportion to the variance of the patches that are unsure, as far as there is room."""
+    """Whole tokens in proportion to the variance of the patches that are unsure, as far as there is room.
+
+    What one has no room for is shared in the same proportion among those that have, until none has.
+    """
     tiny = torch.finfo(torch.float64).tiny
-    known = torch.where(unsure, precision.double().nan_to_num(nan=0.0).clamp_min(tiny), torch.inf)
-    variance = torch.where(unsure, known.amin(-1, keepdim=True) / known, 0)
-    share = variance / variance.sum(-1, keepdim=True).clamp_min(tiny)
-    extra = extra * unsure.any(-1)
-    wanted = extra[:, None] * share
-    whole = torch.stack([rounded(row, int(total)) for row, total in zip(wanted, extra, strict=True)])
-    return torch.where(unsure, whole, 0).minimum(room)
+    known = precision.double().nan_to_num(nan=0.0).clamp_min(tiny)
+    more, room = torch.zeros_like(room), torch.where(unsure, room, 0)
+    while True:
+        free = room - more
+        left = torch.minimum(extra - more.sum(-1), free.sum(-1))
+        rows = left.nonzero()[:, 0].tolist()
+        if not rows:
+            return more
+        open_ = torch.where(free > 0, known, torch.inf)
+        variance = torch.where(free > 0, open_.amin(-1, keepdim=True) / open_, 0)
+        for row in rows:
+            wanted = left[row] * variance[row] / variance[row].sum()
+            more[row] += rounded(wanted, int(left[row])).minimum(free[row])
