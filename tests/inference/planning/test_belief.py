@@ -49,24 +49,74 @@ def test_a_doubted_outcome_rules_nothing_out() -> None:
     np.testing.assert_allclose(message, [[0.99, 0.01]])
 
 
-def test_impossible_and_unknown_observations_are_refused() -> None:
-    model = random_model(6)
-    with pytest.raises(ValueError, match="observation of episode 1: has probability 0"):
-        updated(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
-    with pytest.raises(
-        ValueError, match="observation of modality 1: given 2; give whole numbers from 0 to 1"
-    ):
-        observed(model, np.array([[0, 2]]))
-    with pytest.raises(ValueError, match="observation of modality 0: is no distribution over its 3 outcomes"):
-        softly_observed(model, [np.array([[0.2, 0.2, 0.2]]), np.array([[1.0, 0.0]])])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[0, 2]], "observation of modality 1: given 2; give whole numbers from 0 to 1"),
+        ([[0.0, 1.0]], r"observation of modality 0: given 0\.0; give whole numbers"),
+        ([[True, False]], "observation of modality 0: given True"),
+        ([[0, 10**30]], "observation of modality 1: given 1000"),
+        (
+            [[0]],
+            r"observations: has the shape \(1, 1\); give a row for every episode, one or more, of 2 outcomes",
+        ),
+        ([[0, 1, 0]], r"observations: has the shape \(1, 3\)"),
+        ([0, 1], r"observations: has the shape \(2,\)"),
+        ([], r"observations: has the shape \(0,\)"),
+        ([[0], [0, 1]], "observations: is no array of numbers; give rows of equally many"),
+    ],
+)
+def test_what_is_no_observation_is_refused(given: list, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        observed(random_model(6), given)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, -0.1, 0.7])
-def test_a_soft_observation_that_is_no_distribution_is_refused(wrong: float) -> None:
-    with pytest.raises(ValueError, match="observation of modality 1: is no distribution over its 2 outcomes"):
-        softly_observed(random_model(6), [np.array([[0.2, 0.5, 0.3]]), np.array([[wrong, 0.5]])])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[[0.2, 0.2, 0.2]], [[1, 0]]], "modality 0: is no distribution over 3 outcomes in episode 0"),
+        ([[[0.2, 0.5, 0.3]], [[np.nan, 0.5]]], "modality 1: is no distribution over 2 outcomes in episode 0"),
+        ([[[0.2, 0.5, 0.3]], [[-0.1, 1.1]]], "modality 1: is no distribution over 2 outcomes in episode 0"),
+        ([[0.2, 0.5, 0.3], [1, 0]], r"modality 0: has the shape \(3,\); give a row for every episode"),
+        ([[[0.2, 0.8]], [[1, 0]]], r"modality 0: has the shape \(1, 2\); give a row .* of 3 outcomes"),
+        (
+            [np.full((3, 3), 1 / 3), np.full((2, 2), 1 / 2)],
+            r"modality 1: has the shape \(2, 2\); should be \(3, 2\)",
+        ),
+        ([[[0.2, 0.5, 0.3]]], "observations: are of 1 modalities; give distributions for each of 2"),
+        (["ab", "c"], "modality 0: is no array of numbers"),
+        (None, "observations: is no sequence"),
+    ],
+)
+def test_what_is_no_soft_observation_is_refused(given: list, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        softly_observed(random_model(6), given)
 
 
-def test_a_message_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="observation of episode 0: has probability 0"):
-        updated(np.array([[0.5, 0.5]]), np.array([[np.nan, 1.0]]))
+@pytest.mark.parametrize(
+    ("beliefs", "message", "said"),
+    [
+        ([[0.5, 0.5], [1, 0]], [[1, 1], [0, 1]], "observation of episode 1: has probability 0"),
+        ([[0.5, 0.5]], [[np.nan, 1]], r"message: holds negative or not finite numbers; give p\(o | s\)"),
+        ([[0.5, 0.5]], [[-1, 3]], "message: holds negative"),
+        ([[0.5, 0.5]], [[1, 1], [1, 1]], r"message: has the shape \(2, 2\); should be \(1, 2\)"),
+        ([[4, 4]], [[1, 1]], "beliefs: is no distribution over 2 states in episode 0"),
+    ],
+)
+def test_what_cannot_be_updated_is_refused(beliefs: list, message: list, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        updated(beliefs, message)
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ([2], "action: given 2; give whole numbers from 0 to 1"),
+        ([0, 1], r"action: has the shape \(2,\); should be \(1,\)"),
+        (0, r"action: has the shape \(\); give a row of whole numbers from 0 to 1"),
+    ],
+)
+def test_what_is_no_action_is_refused(action: object, said: str) -> None:
+    joint = random_model(6).joint
+    with pytest.raises(ValueError, match=said):
+        predicted(joint, joint.prior[None], action)

@@ -95,3 +95,8 @@ def test_preferences_over_states_have_to_be_given() -> None:
     joint = replace(random_model(1), log_state_preference=None).joint
     with pytest.raises(ValueError, match="preferences over states: the model has no log_state_preference"):
         terms(joint, joint.prior, preferences="states")
+
+
+def test_preferences_over_anything_else_are_refused() -> None:
+    with pytest.raises(ValueError, match="preferences: given 'state'; give one of observations, states"):
+        Objective("state")

@@ -47,6 +47,12 @@ def test_information_gain_is_the_divergence_of_the_updated_dirichlet() -> None:
     [
         ({"prior": [np.array([0.4, 0.4])]}, r"prior\[0\]: sums to 0.8; probabilities sum to 1"),
         ({"prior": []}, "prior: has no table; give at least one"),
+        ({"prior": (1.0,)}, r"prior\[0\]: is the single number 1.0; give an array of numbers"),
+        ({"prior": 1.0}, "prior: is no sequence; give a table for each factor or modality"),
+        ({"prior": [np.eye(2)]}, r"prior\[0\]: has the shape \(2, 2\); should be \(2,\)"),
+        ({"prior": [None]}, r"prior\[0\]: is no array of numbers"),
+        ({"prior": [["0.5", "0.5"]]}, r"prior\[0\]: is no array of numbers"),
+        ({"likelihood": (1.0,)}, r"likelihood\[0\]: is the single number 1.0"),
         (
             {"likelihood": [np.array([[0.5, 0.9], [0.5, 0.2]])]},
             r"likelihood\[0\], column \[1\]: sums to 1.1; probabilities sum to 1",

@@ -87,3 +87,18 @@ def test_slips_go_to_the_sides() -> None:
     down = table[:, 4, 1]
     np.testing.assert_allclose(down[[7, 5, 3]], [0.8, 0.1, 0.1])
     np.testing.assert_allclose(table[[0, 1, 3], 0, 0], [0.9, 0.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("uniform", "said"),
+    [
+        (np.zeros((0, 3, 4)), r"uniform: has the shape \(0, 3, 4\); give episodes x times x 4 draws"),
+        (np.zeros((2, 3, 3)), r"uniform: has the shape \(2, 3, 3\)"),
+        (np.full((1, 3, 4), np.nan), "uniform: holds what is no number from 0 to 1, without 1"),
+        (np.ones((1, 3, 4)), "uniform: holds what is no number from 0 to 1, without 1"),
+    ],
+)
+def test_what_are_no_draws_is_refused(uniform: np.ndarray, said: str) -> None:
+    world = t_maze(validity=0.95, preference=3.0)
+    with pytest.raises(ValueError, match=said):
+        play(world, world.believed, Sophisticated(world.believed.joint, Objective(), horizon=2), uniform)

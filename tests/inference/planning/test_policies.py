@@ -19,6 +19,13 @@ from tests.planning_models import random_model
 OBJECTIVE = Objective()
 INDIFFERENT = 2 * np.log(2)
 """What two steps cost by a uniform preference over two cues."""
+KINDS = [
+    policies.Flat,
+    policies.JointInformation,
+    policies.Sophisticated,
+    policies.MessagePassing,
+    policies.Variational,
+]
 
 
 def _maze() -> Joint:
@@ -158,6 +165,51 @@ def test_free_energy_of_policies_falls_to_its_minimum(objective: Objective) -> N
         assert (found.expected + found.complexity <= other + 1e-9).all()
 
 
+@pytest.mark.parametrize("preferences", ["observations", "states"])
+def test_free_energy_of_the_augmented_model_is_expected_free_energy_and_complexity(preferences: str) -> None:
+    """F = E_q ln q(y, x, u) / p(y, x, u) p^ p~(u) p~(x), term by term over all paths, = E_q(u) [G + C + ln q / p]."""
+    joint, random = (
+        random_model(16, states=(3,), outcomes=(2,), controls=(2,)).joint,
+        np.random.default_rng(3),
+    )
+    objective, sequences = Objective(preferences), policies.sequences_of(2, 2)
+    natural = random.normal(size=(4, 2, 3))
+    states, log_normaliser = smoothed(joint.transition[sequences], joint.prior, natural)
+    expected = -objective.worth(joint, states).sum(axis=1)
+    complexity = (natural * states).sum(axis=(1, 2)) - log_normaliser
+    chosen, habit = random.dirichlet(np.ones(4)), random.dirichlet(np.ones(4))
+    surprise = -(joint.likelihood * np.log(joint.likelihood)).sum(axis=0)
+    energy = 0.0
+    for policy, sequence in enumerate(sequences):
+        told = states[policy] if preferences == "states" else states[policy] @ joint.likelihood.T
+        log_epistemic = -(told * np.log(told)).sum()
+        for path in itertools.product(range(3), repeat=3):
+            start, *later = path
+            predicted = joint.prior[start] * np.prod(
+                [
+                    joint.transition[u, x, before]
+                    for u, x, before in zip(sequence, later, path[:-1], strict=True)
+                ]
+            )
+            log_tilt = natural[policy, [0, 1], later].sum() - log_normaliser[policy]
+            for seen in itertools.product(range(2), repeat=2):
+                chance = np.prod(joint.likelihood[seen, later]) * predicted * np.exp(log_tilt)
+                wanted = (
+                    joint.log_state_preference[later]
+                    if preferences == "states"
+                    else joint.log_preference[[*seen]]
+                )
+                energy += (chosen[policy] * chance) * (
+                    np.log(chosen[policy] / habit[policy])
+                    + log_tilt
+                    - wanted.sum()
+                    - log_epistemic
+                    + surprise[later].sum()
+                )
+    stated = chosen @ (expected + complexity + np.log(chosen / habit))
+    assert energy == pytest.approx(stated, abs=1e-12)
+
+
 def test_planning_correction_with_free_observations_is_a_bound_of_every_policy() -> None:
     """F of the docstring is never below -V: over random policies and random q(o)."""
     joint, random = (
@@ -183,7 +235,7 @@ def test_planning_correction_with_free_observations_is_a_bound_of_every_policy()
 
 def test_policy_posterior_and_action() -> None:
     joint = random_model(17).joint
-    habit = np.array([0.3, 0.7])
+    habit = [0.3, 0.7]
     planner = policies.JointInformation(joint, OBJECTIVE, horizon=2, precision=2.0, habit=habit)
     log = 2.0 * planner.values(joint.prior, 2) + np.log(np.outer(habit, habit).reshape(-1))
     wanted = np.exp(log - logsumexp(log))
@@ -206,11 +258,24 @@ def test_given_policies_alone_are_planned() -> None:
         ({"horizon": 0}, "horizon: given 0; give a whole number, 1 or more"),
         ({"horizon": 201}, "horizon: given 201; 200 steps are the most"),
         ({"horizon": 2, "policies": []}, "policies: none are given; give at least one"),
-        ({"horizon": 2, "policies": [[0, 2]]}, r"policies\[0\]: given \[0, 2\]; give 2 actions from 0 to 1"),
+        ({"horizon": 2, "policies": [[0, 2]]}, r"policies\[0\]: given 2; give whole numbers from 0 to 1"),
+        ({"horizon": 2, "policies": [[0, 1], [0.5, 1]]}, r"policies\[1\]: given 0.5; give whole numbers"),
+        ({"horizon": 2, "policies": [[0]]}, r"policies\[0\]: has 1 actions; give 2 actions from 0 to 1"),
+        (
+            {"horizon": 2, "policies": [1, 2]},
+            r"policies\[0\]: has the shape \(\); give a row of whole numbers",
+        ),
+        ({"horizon": 2, "policies": ["ab"]}, r"policies\[0\]: has the shape \(\)"),
+        ({"horizon": 2, "policies": 5}, "policies: is no sequence; give sequences of 2 actions from 0 to 1"),
         ({"horizon": 30}, "horizon: 2 actions over 30 steps are 1,073,741,824 policies"),
         ({"horizon": 2, "discount": 0.0}, "discount: given 0"),
+        ({"horizon": 2, "discount": "a"}, "discount: given 'a'; give a number"),
         ({"horizon": 2, "precision": -1.0}, "precision: given -1"),
-        ({"horizon": 2, "habit": np.array([1.0, 0.0])}, "habit: is no distribution over 2 actions"),
+        (
+            {"horizon": 2, "habit": [1.0, 0.0]},
+            "habit: gives action 1 the probability 0; give each one above 0",
+        ),
+        ({"horizon": 2, "habit": 0.5}, "habit: is the single number 0.5; give an array of numbers"),
         ({"horizon": 2, "habit": np.array([np.nan, 0.5])}, "habit: is no distribution over 2 actions"),
     ],
 )
@@ -219,17 +284,58 @@ def test_bad_settings_are_named(given: dict, said: str) -> None:
         policies.Flat(random_model(1).joint, OBJECTIVE, **given)
 
 
-@pytest.mark.parametrize("preference", [0.0, 1e-6, 30.0, 300.0])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "kind",
+    ("belief", "said"),
     [
-        policies.Flat,
-        policies.JointInformation,
-        policies.Sophisticated,
-        policies.MessagePassing,
-        policies.Variational,
+        (np.ones(6), "belief: is no distribution over 6 states; give non-negative numbers that sum to 1"),
+        (np.full(6, np.nan), "belief: is no distribution over 6 states"),
+        (np.ones(5) / 5, "belief: is no distribution over 6 states"),
+        (None, "belief: is no array of numbers"),
     ],
 )
+def test_what_is_no_belief_is_not_planned(kind: type[policies.Planner], belief: object, said: str) -> None:
+    planner = kind(random_model(1).joint, OBJECTIVE, horizon=2)
+    for ask in (planner.planned, lambda of: planner.posterior(of, 1), lambda of: planner.values(of, 1)):
+        with pytest.raises(ValueError, match=said):
+            ask(belief)
+
+
+@pytest.mark.parametrize(
+    ("beliefs", "left", "said"),
+    [
+        (np.ones((1, 6)) / 6, 0, "left: given 0; give a whole number, 1 or more"),
+        (np.ones((0, 6)), 1, r"beliefs: has the shape \(0, 6\); give a row for every episode, one or more"),
+        (np.ones(6) / 6, 1, r"beliefs: has the shape \(6,\)"),
+        (np.array([[1, 0, 0, 0, 0, 0], [8, 0, 0, 0, 0, 0]]), 1, "over 6 states in episode 1"),
+    ],
+)
+def test_episodes_without_belief_or_steps_are_not_planned(beliefs: np.ndarray, left: int, said: str) -> None:
+    planner = policies.Flat(random_model(1).joint, OBJECTIVE, horizon=2)
+    with pytest.raises(ValueError, match=said):
+        planner.probabilities(beliefs, left=left)
+
+
+@pytest.mark.parametrize("horizon", [0, 3])
+def test_more_or_fewer_steps_than_the_planner_looks_ahead_are_refused(horizon: int) -> None:
+    joint = random_model(1).joint
+    with pytest.raises(ValueError, match=f"horizon: given {horizon}"):
+        policies.Flat(joint, OBJECTIVE, horizon=2).values(joint.prior, horizon)
+
+
+def test_one_action_makes_one_sequence_of_any_length() -> None:
+    joint = random_model(1, controls=(1, 1)).joint
+    found = policies.Flat(joint, OBJECTIVE, horizon=70, policies=[[0] * 70]).planned(joint.prior)
+    np.testing.assert_array_equal(found.policies, np.zeros((1, 70)))
+    np.testing.assert_array_equal(found.probabilities, [1.0])
+
+
+def test_sequences_are_all_with_the_last_action_changing_fastest() -> None:
+    np.testing.assert_array_equal(policies.sequences_of(3, 4), list(itertools.product(range(3), repeat=4)))
+
+
+@pytest.mark.parametrize("preference", [0.0, 1e-6, 30.0, 300.0])
+@pytest.mark.parametrize("kind", KINDS)
 def test_actions_are_probabilities_whatever_is_preferred(
     kind: type[policies.Planner], preference: float
 ) -> None:

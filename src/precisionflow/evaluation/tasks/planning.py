@@ -17,7 +17,8 @@ from precisionflow.data.streams import Stream
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.planning.agent import knowledge, planner, played_by
-from precisionflow.inference.planning.belief import observed, predicted, require_choices, updated
+from precisionflow.inference.planning.belief import observed, predicted, updated
+from precisionflow.inference.planning.given import choices
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned, Planner
 from precisionflow.records.cards import DatasetCard
@@ -78,7 +79,7 @@ class AgentPredictor(TrainedNetwork):
                 f"actions, each with {modalities} outcomes"
             )
         if len(actions):
-            require_choices("history: action", np.array(actions), len(joint.transition))
+            choices("history: action", actions, len(joint.transition))
         beliefs, evidence = joint.prior[None], list[float]()
         for time, seen in enumerate(observations):
             if time:

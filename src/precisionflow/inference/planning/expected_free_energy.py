@@ -9,7 +9,7 @@ risk_s - risk_o = E_q(o) KL[q(s | o) || p~(s | o)].
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -42,12 +42,21 @@ class Decomposition(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """Which terms count: G = -(pragmatic + information + novelty) of those that are on."""
+    """Which terms count: G = -(pragmatic + information + novelty) of those that are on.
+
+    ValueError for preferences over neither observations nor states.
+    """
 
     preferences: Preferred = "observations"
     pragmatic: bool = True
     information: bool = True
     novelty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preferences not in get_args(Preferred):
+            raise ValueError(
+                f"preferences: given {self.preferences!r}; give one of {', '.join(get_args(Preferred))}"
+            )
 
     def worth(self, joint: Joint, states: States) -> Values:
         """-G of predicted states."""

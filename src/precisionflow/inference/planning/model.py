@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.special import psi
 
 from precisionflow.inference.planning.categorical import Array
+from precisionflow.inference.planning.given import each, numbers, require_shape
 
 TOLERANCE = 1e-8
 """How far a sum of probabilities may be from 1."""
@@ -57,11 +58,9 @@ class DiscreteModel:
 
     def __post_init__(self) -> None:
         for name in ("likelihood", "transition", "log_preference", "prior", "counts"):
-            tables = enumerate(getattr(self, name))
-            each = tuple(None if one is None else _float64(f"{name}[{index}]", one) for index, one in tables)
-            object.__setattr__(self, name, each)
+            object.__setattr__(self, name, _tables(name, getattr(self, name)))
         if self.log_state_preference is not None:
-            wanted = _float64("log_state_preference", self.log_state_preference)
+            wanted = numbers("log_state_preference", self.log_state_preference)
             object.__setattr__(self, "log_state_preference", wanted)
         _check(self)
 
@@ -134,12 +133,13 @@ def _joined(first: Array, second: Array) -> Array:
     return np.asarray([np.kron(one, other) for one in first for other in second])
 
 
-def _float64(name: str, table: object) -> Array:
-    """Tables of fewer digits would round every entropy."""
-    try:
-        return np.asarray(table, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: is no array of numbers; give rows of equally many") from None
+def _tables(name: str, given: object) -> tuple[Array | None, ...]:
+    """Arrays of numbers; counts may lack some."""
+    tables = enumerate(each(name, given, "a table for each factor or modality"))
+    return tuple(
+        None if one is None and name == "counts" else numbers(f"{name}[{index}]", one)
+        for index, one in tables
+    )
 
 
 def _check(model: DiscreteModel) -> None:
@@ -147,7 +147,7 @@ def _check(model: DiscreteModel) -> None:
         raise ValueError(f"{'likelihood' if model.prior else 'prior'}: has no table; give at least one")
     states = tuple(len(prior) for prior in model.prior)
     for index, table in enumerate(model.prior):
-        _distributions(f"prior[{index}]", table, table.shape)
+        _distributions(f"prior[{index}]", table, (len(table),))
     _as_many("transition", len(model.transition), "prior", len(states))
     for index, (table, size) in enumerate(zip(model.transition, states, strict=True)):
         controls = table.shape[2] if table.ndim == 3 else 1
@@ -172,13 +172,8 @@ def _as_many(name: str, given: int, other: str, wanted: int) -> None:
         raise ValueError(f"{name}: has {given} tables and {other} {wanted}; give equally many")
 
 
-def _shape(name: str, table: Array, wanted: tuple[int, ...]) -> None:
-    if table.shape != wanted:
-        raise ValueError(f"{name}: has the shape {table.shape}; should be {wanted}")
-
-
 def _distributions(name: str, table: Array, wanted: tuple[int, ...]) -> None:
-    _shape(name, table, wanted)
+    require_shape(name, table, wanted)
     if not np.isfinite(table).all() or (table < 0).any():
         raise ValueError(f"{name}: holds negative or not finite numbers; give probabilities")
     totals = table.sum(axis=0)
@@ -190,7 +185,7 @@ def _distributions(name: str, table: Array, wanted: tuple[int, ...]) -> None:
 
 
 def _preference(name: str, table: Array, wanted: tuple[int, ...]) -> None:
-    _shape(name, table, wanted)
+    require_shape(name, table, wanted)
     if not np.isfinite(table).all():
         raise ValueError(
             f"{name}: holds numbers that are not finite; give every outcome a probability above 0"
@@ -201,7 +196,7 @@ def _preference(name: str, table: Array, wanted: tuple[int, ...]) -> None:
 
 
 def _counts(name: str, counts: Array, likelihood: Array) -> None:
-    _shape(name, counts, likelihood.shape)
+    require_shape(name, counts, likelihood.shape)
     if not np.isfinite(counts).all() or (counts <= 0).any():
         raise ValueError(f"{name}: holds counts that are not positive; give every outcome some")
     if np.abs(counts / counts.sum(axis=0) - likelihood).max() > TOLERANCE:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Float64
 
 from precisionflow.inference.planning.belief import observed, predicted, updated
 from precisionflow.inference.planning.categorical import Array, divergence, drawn
+from precisionflow.inference.planning.given import numbers
 from precisionflow.inference.planning.model import DiscreteModel
 from precisionflow.inference.planning.policies import Planner
 from precisionflow.inference.planning.worlds.world import World
@@ -44,8 +45,9 @@ def play(
 ) -> Played:
     """Play an episode for each row of `uniform`, the only source of chance; its first time is before any action.
 
-    `agent` is the model by which beliefs are updated, `planner` plans with it.
+    `agent` is the model by which beliefs are updated, `planner` plans with it. ValueError for what are no such numbers.
     """
+    uniform = _draws(uniform, draws_of(world.model))
     episodes, times, _ = uniform.shape
     joint, true = agent.joint, world.model.joint
     record = _Record(world, agent, episodes)
@@ -63,6 +65,17 @@ def play(
         beliefs[going] = record.see(going, state[going], before, uniform[going, time], paid=True)
         going = going[~world.ends[state[going]]]
     return record.played(state)
+
+
+def _draws(uniform: object, draws: int) -> Float[Array, "episodes times draws"]:
+    given = numbers("uniform", uniform)
+    if given.ndim != 3 or not given.size or given.shape[2] != draws:
+        raise ValueError(
+            f"uniform: has the shape {given.shape}; give episodes x times x {draws} draws, one or more of each"
+        )
+    if not ((given >= 0) & (given < 1)).all():
+        raise ValueError("uniform: holds what is no number from 0 to 1, without 1; give uniform draws")
+    return given
 
 
 class _Record:

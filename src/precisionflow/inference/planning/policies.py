@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from precisionflow.inference.counts import require_count
 from precisionflow.inference.planning.categorical import Array, log_softmax
 from precisionflow.inference.planning.expected_free_energy import Objective
+from precisionflow.inference.planning.given import choices, distribution, distributions, each, real
 from precisionflow.inference.planning.message_passing import policy_energies
 from precisionflow.inference.planning.model import Joint
 from precisionflow.inference.planning.tree import BeliefTree, distinct, name
@@ -67,18 +68,22 @@ class Planner(ABC):
         require_count("horizon", horizon)
         if horizon > MOST_STEPS:
             raise ValueError(f"horizon: given {horizon}; {MOST_STEPS} steps are the most")
-        if not 0 < discount <= 1:
+        if not 0 < real("discount", discount) <= 1:
             raise ValueError(f"discount: given {discount:g}; give one above 0, at most 1")
-        if not 0 <= precision < np.inf:
+        if not 0 <= real("precision", precision) < np.inf:
             raise ValueError(f"precision: given {precision:g}; give a finite one that is not negative")
-        if habit is not None and not (
-            habit.shape == (actions,) and (habit > 0).all() and abs(habit.sum() - 1) <= 1e-8
-        ):
-            raise ValueError(f"habit: is no distribution over {actions} actions, each above 0")
         self.joint, self.objective = joint, objective
         self.horizon, self.discount, self.precision = horizon, discount, precision
-        self.log_habit = np.zeros(actions) if habit is None else np.log(habit)
+        self.log_habit = np.zeros(actions) if habit is None else self._log_habit(habit)
         self._planned: dict[tuple[bytes, int], Array] = {}
+
+    def _log_habit(self, habit: object) -> Float[Array, "actions"]:
+        given = distribution("habit", habit, len(self.joint.transition), "actions")
+        if not given.all():
+            raise ValueError(
+                f"habit: gives action {int(np.argmin(given))} the probability 0; give each one above 0"
+            )
+        return np.log(given)
 
     @property
     def remembered(self) -> int:
@@ -92,36 +97,49 @@ class Planner(ABC):
         vars(self).pop("tree", None)
 
     @abstractmethod
-    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        """-G of the policies; as many begin with each action, those of action 0 first."""
+    def _evaluated(self, belief: State, horizon: int) -> Evaluated:
+        """`evaluated` of what is a belief and a horizon."""
 
     @abstractmethod
-    def log_prior(self, horizon: int) -> Float[Array, "policies"]:
+    def _log_prior(self, horizon: int) -> Float[Array, "policies"]:
         """ln E of the policies, up to a constant."""
 
     @abstractmethod
-    def policies(self, horizon: int) -> Int[Array, "policies steps"]:
-        """Actions of each policy, in the order of `values`."""
+    def _policies(self, horizon: int) -> Int[Array, "policies steps"]:
+        """Actions of each policy, in the order of `evaluated`."""
 
     def evaluated(self, belief: State, horizon: int) -> Evaluated:
-        """`values`, and how they were found."""
-        return Evaluated(self.values(belief, horizon))
+        """-G of the policies, and how it was found; as many begin with each action, those of action 0 first.
+
+        ValueError for what is no distribution over states, and for a horizon of no step or above the planner's.
+        """
+        require_count("horizon", horizon)
+        if horizon > self.horizon:
+            raise ValueError(f"horizon: given {horizon}; the planner's, {self.horizon}, is the most")
+        return self._evaluated(distribution("belief", belief, len(self.joint.prior), "states"), horizon)
+
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        """-G of the policies; ValueError as `evaluated`."""
+        return self.evaluated(belief, horizon).values
 
     def planned(self, belief: State) -> Planned:
-        """The posterior over policies of the whole horizon."""
+        """The posterior over policies of the whole horizon; ValueError as `evaluated`."""
         values, iterations, converged = self.evaluated(belief, self.horizon)
-        probabilities = np.exp(log_softmax(self.log_prior(self.horizon) + self.precision * values))
+        probabilities = np.exp(log_softmax(self._log_prior(self.horizon) + self.precision * values))
         first = probabilities.reshape(len(self.joint.transition), -1).sum(axis=1)
-        return Planned(self.policies(self.horizon), probabilities, -values, first, iterations, converged)
+        return Planned(self._policies(self.horizon), probabilities, -values, first, iterations, converged)
 
     def posterior(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        """q(pi)."""
-        return np.exp(log_softmax(self.log_prior(horizon) + self.precision * self.values(belief, horizon)))
+        """q(pi); ValueError as `evaluated`."""
+        values = self.values(belief, horizon)
+        return np.exp(log_softmax(self._log_prior(horizon) + self.precision * values))
 
     def probabilities(
         self, beliefs: Float[Array, "episodes states"], *, left: int
     ) -> Float[Array, "episodes actions"]:
-        """q(u) of the next action of every episode, with `left` steps to go."""
+        """q(u) of the next action of every episode, with `left` steps to go; ValueError as `evaluated`."""
+        require_count("left", left)
+        beliefs = distributions("beliefs", beliefs, len(self.joint.prior), "states")
         horizon = min(self.horizon, left)
         once, places = distinct(beliefs)
         return np.stack([self._next(belief, horizon) for belief in beliefs[once]])[places]
@@ -161,20 +179,21 @@ class OpenLoop(Planner):
         self.allowed = None if policies is None else self._indices(policies)
 
     def _indices(self, policies: Sequence[Sequence[int]]) -> Int[Array, "policies"]:
-        if not len(policies):
-            raise ValueError("policies: none are given; give at least one")
         actions = len(self.joint.transition)
-        for index, policy in enumerate(policies):
-            if len(policy) != self.horizon or not all(0 <= action < actions for action in policy):
-                raise ValueError(
-                    f"policies[{index}]: given {list(policy)}; give {self.horizon} actions from 0 to {actions - 1}"
-                )
-        return np.ravel_multi_index(np.transpose(policies), (actions,) * self.horizon)
+        wanted = f"{self.horizon} actions from 0 to {actions - 1}"
+        given = each("policies", policies, f"sequences of {wanted}")
+        if not given:
+            raise ValueError("policies: none are given; give at least one")
+        sequences = [choices(f"policies[{index}]", policy, actions) for index, policy in enumerate(given)]
+        for index, sequence in enumerate(sequences):
+            if len(sequence) != self.horizon:
+                raise ValueError(f"policies[{index}]: has {len(sequence)} actions; give {wanted}")
+        return np.stack(sequences) @ _weights(actions, self.horizon)
 
-    def policies(self, horizon: int) -> Int[Array, "policies steps"]:
+    def _policies(self, horizon: int) -> Int[Array, "policies steps"]:
         return sequences_of(len(self.joint.transition), horizon)
 
-    def log_prior(self, horizon: int) -> Float[Array, "policies"]:
+    def _log_prior(self, horizon: int) -> Float[Array, "policies"]:
         prior = self.log_habit[sequences_of(len(self.log_habit), horizon)].sum(axis=1)
         if self.allowed is None:
             return prior
@@ -191,13 +210,13 @@ class Flat(OpenLoop):
     What later observations would tell again is counted again.
     """
 
-    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+    def _evaluated(self, belief: State, horizon: int) -> Evaluated:
         transition, states, total = self.joint.transition, belief[None], np.zeros(1)
         for step in range(horizon):
             states = np.einsum("anp,ip->ian", transition, states)
             total = total[:, None] + self.discount**step * self.objective.worth(self.joint, states)
             states, total = states.reshape(-1, len(belief)), total.reshape(-1)
-        return total
+        return Evaluated(total)
 
 
 class JointInformation(OpenLoop):
@@ -208,8 +227,8 @@ class JointInformation(OpenLoop):
         """One for all beliefs."""
         return BeliefTree(self.joint, self.objective, discount=self.discount)
 
-    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        return self.tree.sequences(belief, horizon)
+    def _evaluated(self, belief: State, horizon: int) -> Evaluated:
+        return Evaluated(self.tree.sequences(belief, horizon))
 
 
 class MessagePassing(OpenLoop):
@@ -218,12 +237,9 @@ class MessagePassing(OpenLoop):
     Policies are sequences: without the planning correction what will be observed steers no later action.
     """
 
-    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        return self.evaluated(belief, horizon).values
-
-    def evaluated(self, belief: State, horizon: int) -> Evaluated:
+    def _evaluated(self, belief: State, horizon: int) -> Evaluated:
         found = policy_energies(
-            self.joint, self.objective, belief, self.policies(horizon), discount=self.discount
+            self.joint, self.objective, belief, self._policies(horizon), discount=self.discount
         )
         return Evaluated(-(found.expected + found.complexity), found.iterations, found.converged)
 
@@ -238,13 +254,13 @@ class Sophisticated(Planner):
         """One for all beliefs."""
         return BeliefTree(self.joint, self.objective, discount=self.discount, optimistic=self.optimistic)
 
-    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        return self.tree.actions(belief, horizon)
+    def _evaluated(self, belief: State, horizon: int) -> Evaluated:
+        return Evaluated(self.tree.actions(belief, horizon))
 
-    def policies(self, horizon: int) -> Int[Array, "policies steps"]:  # noqa: ARG002 - the first action alone
+    def _policies(self, horizon: int) -> Int[Array, "policies steps"]:  # noqa: ARG002 - the first action alone
         return np.arange(len(self.joint.transition))[:, None]
 
-    def log_prior(self, horizon: int) -> Float[Array, "policies"]:  # noqa: ARG002 - the first action alone
+    def _log_prior(self, horizon: int) -> Float[Array, "policies"]:  # noqa: ARG002 - the first action alone
         return self.log_habit
 
 
@@ -264,4 +280,9 @@ class Variational(Sophisticated):
 
 def sequences_of(actions: int, horizon: int) -> Int[Array, "policies steps"]:
     """All sequences of actions, the last action changing fastest."""
-    return np.indices((actions,) * horizon).reshape(horizon, -1).T
+    return np.arange(actions**horizon)[:, None] // _weights(actions, horizon) % actions
+
+
+def _weights(actions: int, horizon: int) -> Int[Array, "steps"]:
+    """What an action of each step adds to the place of its sequence among all of them."""
+    return np.asarray(actions ** np.arange(horizon - 1, -1, -1))
