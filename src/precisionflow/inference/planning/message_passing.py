@@ -2,13 +2,18 @@
 
 For a policy u the predictive model p(x | u) = prod_t p(x_t | x_t-1, u_t) is augmented by preferences p^ and by the
 epistemic priors p~(u) = exp H[q(y | u)], p~(x) = exp -H[q(y | x)], p~(y, x) = exp KL[q(theta | y, x) || q(theta | x)],
-with entropies of every step's marginals (of x in place of y where states are preferred). Its variational free energy is
+with entropies of every step's marginals. With q(y | x) = p(y | x) its variational free energy is
 
-F(u) = G(u) + C(u),   G = sum_t G_t of the marginals q(x_t),   C = KL[q(x | u) || p(x | u)] >= 0,
+F = E_q(u) F(u) + KL[q(u) || p(u)],   F(u) = G(u) + C(u),
+G = sum_t G_t of the marginals q(x_t),   C = KL[q(x | u) || p(x | u)] >= 0.
 
-convex in q(x | u). Its minimum has q(x | u) proportional to p(x | u) prod_t exp -dG_t/dq(x_t), found by forward and
-backward messages with damped natural parameters: the damping 1 / (1 + horizon) keeps F from rising. The free dynamics
-q(x | u) may be luckier than p(x | u); C is what that costs.
+The risk of G is KL[q || p^] of what is preferred, and -ln p~(u) is its E ln q: p~(u) takes the entropy of y where
+observations are preferred, and of x, as 2504.14898 writes it, where states are. With that of x beside preferences over
+observations F would be lower by H[q(x | u)] - H[q(y | u)], which is in no term of G.
+
+F(u) is convex in q(x | u). Its minimum has q(x | u) proportional to p(x | u) prod_t exp -dG_t/dq(x_t), found by forward
+and backward messages with damped natural parameters: the damping 1 / (1 + horizon) keeps F from rising. The free
+dynamics q(x | u) may be luckier than p(x | u); C is what that costs.
 """
 
 from typing import NamedTuple
@@ -16,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from precisionflow.inference.counts import require_count
 from precisionflow.inference.planning.categorical import Array, entropy
 from precisionflow.inference.planning.expected_free_energy import Objective, preferred
 from precisionflow.inference.planning.model import Joint
@@ -48,6 +54,7 @@ def policy_energies(
     tolerance: float = 1e-9,
 ) -> PolicyEnergies:
     """G and C of every policy where F is lowest, or after `iterations`; it ends when no F falls by `tolerance`."""
+    require_count("iterations", iterations)
     count, steps = policies.shape
     weight = discount ** np.arange(steps)
     transition = joint.transition[policies]
