@@ -4,15 +4,17 @@ import itertools
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from measured import Measured, arguments, present
 
 from precisionflow.inference.planning import policies
+from precisionflow.inference.planning.categorical import log_softmax
 from precisionflow.inference.planning.expected_free_energy import Objective, decomposition
 from precisionflow.inference.planning.model import DiscreteModel
-from precisionflow.inference.planning.play import draws_of, play
+from precisionflow.inference.planning.play import Played, draws_of, play
 from precisionflow.inference.planning.worlds.frozen_lake import frozen_lake
 from precisionflow.inference.planning.worlds.grid_world import grid_world
 from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, t_maze
@@ -80,12 +82,40 @@ def speed(name: str, world: World, kind: type[policies.Planner]) -> tuple[float,
     """(seconds, mean reward) of EPISODES episodes with a new planner."""
     times, rewards = [], []
     for seed in range(REPEATS):
-        numbers = np.random.default_rng(seed).random((EPISODES, STEPS[name] + 1, draws_of(world.model)))
+        uniform = draws(name, world, seed)
         start = time.process_time()
-        planner = kind(world.believed.joint, Objective(), horizon=HORIZONS[name])
-        rewards.append(play(world, world.believed, planner, numbers).reward.mean())
+        rewards.append(episodes(name, world, kind, uniform).reward.mean())
         times.append(time.process_time() - start)
     return float(np.median(times)), float(np.mean(rewards))
+
+
+def draws(name: str, world: World, seed: int) -> np.ndarray:
+    """The chances of EPISODES episodes."""
+    return np.random.default_rng(seed).random((EPISODES, STEPS[name] + 1, draws_of(world.model)))
+
+
+def episodes(name: str, world: World, kind: type[policies.Planner], uniform: np.ndarray) -> Played:
+    """Episodes with a new planner."""
+    planner = kind(world.believed.joint, Objective(), horizon=HORIZONS[name])
+    return play(world, world.believed, planner, uniform)
+
+
+def afraid_of_holes(world: World) -> list[Measured]:
+    """How frozen lake ends where a hole is preferred as little as it ships, and as much as ice."""
+    cells, _ = world.believed.log_preference
+    alike = replace(world.believed, log_preference=(cells, log_softmax(np.array([0.0, 3.0, 0.0]))))
+    uniform = [draws("frozen_lake", world, seed) for seed in range(REPEATS)]
+    results = []
+    for said, believed in (("", world.believed), (", holes preferred as ice", alike)):
+        for kind in (policies.Sophisticated, policies.Variational):
+            lake = replace(world, believed=believed)
+            found = [episodes("frozen_lake", lake, kind, one) for one in uniform]
+            late = [(one.steps == STEPS["frozen_lake"]) & ~one.won for one in found]
+            name = f"frozen_lake: {kind.__name__}{said}"
+            success = float(np.mean([one.won for one in found]))
+            results.append(Measured(f"{name}, success", success, "1"))
+            results.append(Measured(f"{name}, on the ice at the end", float(np.mean(late)), "1"))
+    return results
 
 
 def beside_pymdp(peer: Path, *, name: str, world: World) -> list[Measured]:
@@ -146,6 +176,7 @@ def main() -> None:
             seconds, reward = speed(name, world, kind)
             results.append(Measured(f"{name}: episodes, {kind.__name__}", EPISODES / seconds, "1/s"))
             results.append(Measured(f"{name}: reward, {kind.__name__}", reward, "1"))
+    results += afraid_of_holes(worlds()["frozen_lake"])
     if given.peer:
         results += beside_pymdp(given.peer, name="t_maze", world=worlds()["t_maze"])
         results += beside_pymdp(given.peer, name="frozen_lake", world=single(worlds()["frozen_lake"]))
