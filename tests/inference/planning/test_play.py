@@ -102,3 +102,10 @@ def test_what_are_no_draws_is_refused(uniform: np.ndarray, said: str) -> None:
     world = t_maze(validity=0.95, preference=3.0)
     with pytest.raises(ValueError, match=said):
         play(world, world.believed, Sophisticated(world.believed.joint, Objective(), horizon=2), uniform)
+
+
+def test_worlds_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="side: given 2; give a whole number, 3 or more"):
+        grid_world(side=2, slip=0, validity=0.9, preference=3)
+    with pytest.raises(ValueError, match=r"counts\[1\]: holds counts that are not positive"):
+        frozen_lake(slip=0, preference=3, concentration=0)

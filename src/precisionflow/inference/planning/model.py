@@ -195,10 +195,15 @@ def _preference(name: str, table: Array, wanted: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: its probabilities sum to {total:.10g}, not to 1; take their log_softmax")
 
 
-def _counts(name: str, counts: Array, likelihood: Array) -> None:
-    require_shape(name, counts, likelihood.shape)
+def require_positive(name: str, counts: Array) -> None:
+    """ValueError for counts of which some are 0, negative or not finite."""
     if not np.isfinite(counts).all() or (counts <= 0).any():
         raise ValueError(f"{name}: holds counts that are not positive; give every outcome some")
+
+
+def _counts(name: str, counts: Array, likelihood: Array) -> None:
+    require_shape(name, counts, likelihood.shape)
+    require_positive(name, counts)
     if np.abs(counts / counts.sum(axis=0) - likelihood).max() > TOLERANCE:
         raise ValueError(
             f"{name}: its mean is not the likelihood; give likelihood = counts / their column sums"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from precisionflow.inference.counts import require_count
 from precisionflow.inference.planning.model import DiscreteModel
 from precisionflow.inference.planning.worlds.world import (
     World,
@@ -18,7 +19,9 @@ def grid_world(*, side: int, slip: float, validity: float, preference: float) ->
 
     The walk begins in the middle of the upper row; the sign stands in the middle of the lowest row and is right with
     probability `validity`. Both corners end it. Preferences over payoffs are log softmax [0, preference, -preference].
+    ValueError for a side below 3, whose corners are the start.
     """
+    require_count("side", side, least=3)
     cells, corners = side * side, [0, side - 1]
     start, sign_cell = side // 2, cells - side + side // 2
     cell = np.repeat(np.eye(cells)[:, :, None], 2, axis=2)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from precisionflow.inference.planning.categorical import Array, log_softmax
-from precisionflow.inference.planning.model import DiscreteModel
+from precisionflow.inference.planning.model import DiscreteModel, require_positive
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class World:
 def learned(
     model: DiscreteModel, counts: tuple[Float[Array, "outcomes *factors"] | None, ...]
 ) -> DiscreteModel:
-    """The model with these counts, and their means as its likelihoods."""
+    """The model with these counts, and their means as its likelihoods; ValueError for counts that are not positive."""
+    for index, count in enumerate(counts):
+        if count is not None:
+            require_positive(f"counts[{index}]", count)
     likelihood = tuple(
         known if count is None else count / count.sum(axis=0)
         for known, count in zip(model.likelihood, counts, strict=True)
