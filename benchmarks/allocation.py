@@ -23,6 +23,8 @@ from precisionflow.results.layout import EvaluatedCell, Results, cell_folder
 
 PATCHES, MEAN, DRAWS, REPEATS = 10_000, 150, 5, 30
 """Patches of an image, their mean tokens, independent utilities, calls of which the fastest counts."""
+FEWER = 128
+"""Mean tokens beside weights that differ less."""
 IMAGES, LENGTHS, STEPS = 32, (1, 4, 8, 16), 11
 """Images of a step, lengths of micro-batches, steps of which the median counts."""
 GAIN = 1.10
@@ -30,11 +32,11 @@ GAIN = 1.10
 OTHERS = ("uniform", "top_k", "random", "softmax", "refine", "oracle")
 
 
-def drawn(seed: int, patches: int) -> Utility:
-    """Lognormal weights, and ratios about 1/50."""
+def drawn(seed: int, patches: int, *, spread: float = 1.0, ratio: float = 1 / 50) -> Utility:
+    """Lognormal weights, and ratios about `ratio`; `spread` is the standard deviation of ln w."""
     random = np.random.default_rng(seed)
-    weight, ratio = (torch.from_numpy(np.exp(random.standard_normal(patches))) for _ in range(2))
-    return Utility(weight, ratio / 50)
+    weights, ratios = (np.exp(of * random.standard_normal(patches)) for of in (spread, 1.0))
+    return Utility(torch.from_numpy(weights), torch.from_numpy(ratio * ratios))
 
 
 def budgets() -> list[Measured]:
@@ -42,6 +44,7 @@ def budgets() -> list[Measured]:
     budget, bounds = PATCHES * MEAN, USUAL
     seconds, left = [], 0
     over: dict[str, list[float]] = {"uniform": [], "top_k": []}
+    alike_weights = []
     for seed in range(DRAWS):
         utility = drawn(seed, PATCHES)
         for _ in range(REPEATS):
@@ -53,11 +56,15 @@ def budgets() -> list[Measured]:
         alike = rounded(torch.full_like(utility.weight, MEAN), budget)
         for name, other in (("uniform", alike), ("top_k", ranked(utility.weight, budget, bounds))):
             over[name].append(float(utility.total(other.double())) / ours)
+        flat, fewer = drawn(seed, PATCHES, spread=0.5, ratio=1 / 100), PATCHES * FEWER
+        by_rank, best = ranked(flat.weight, fewer, bounds), whole(flat, fewer)
+        alike_weights.append(float(flat.total(by_rank.double())) / float(flat.total(best.double())))
     return [
         Measured(f"{PATCHES:,} patches, whole tokens", 1e3 * min(seconds), "ms", bar=2.0),
         Measured("tokens off the budget", left, "tokens", bar=0.0),
         *with_interval("utility of uniform shares over ours", over["uniform"], "1", bar=1 / GAIN),
         *with_interval("utility of top-k over ours", over["top_k"], "1", bar=1.0),
+        *with_interval("utility of top-k over ours, weights less apart", alike_weights, "1", bar=1.0),
     ]
 
 

@@ -72,8 +72,8 @@ def test_features_are_those_of_every_patch_by_itself() -> None:
 @pytest.mark.parametrize(
     ("tokens", "given", "said"),
     [
-        ([], {"lengths": 1}, "buckets: need a patch"),
-        ([3, 0], {"lengths": 1}, "a token of every patch"),
+        ([], {"lengths": 1}, r"buckets: tokens: has the shape \(0,\)"),
+        ([3, 0], {"lengths": 1}, r"buckets: tokens: at \(1,\) given 0; each .* at least 1"),
         ([3, 4], {"lengths": 0}, "buckets: lengths: given 0; give a whole number"),
         ([3, 4], {"lengths": 1, "most": 3}, "a patch of 4 tokens does not fit into 3"),
     ],

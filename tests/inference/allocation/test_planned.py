@@ -93,8 +93,9 @@ def test_a_plan_changes_where_one_frame_alone_would_not() -> None:
     [
         (0, 16, 0.1, "has no frame; give a horizon of at least 1"),
         (2, 5, 0.1, "budget: 5 tokens for 3 patches"),
-        (2, 16, -0.1, "a change costs -0.1; it has to cost at least 0"),
-        (2, 16, float("nan"), "a change costs nan"),
+        (2, 16, -0.1, "cost of a change: given -0.1; give a finite number, 0 or more"),
+        (2, 16, float("nan"), "cost of a change: given nan"),
+        (2, 16, float("inf"), "cost of a change: given inf"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(frames: int, budget: int, cost: float, said: str) -> None:

@@ -89,7 +89,7 @@ def test_what_comes_of_an_image_does_not_depend_on_the_others() -> None:
     ("given", "said"),
     [
         ({"budget": 100, "threshold": 1.0}, "budget: 100 tokens for 4 patches"),
-        ({"budget": 500, "threshold": 0.0}, "refine: the threshold 0; it has to be above 0"),
+        ({"budget": 500, "threshold": 0.0}, "refine: threshold: given 0; give a finite number, above 0"),
         ({"budget": 500, "threshold": 1.0, "rounds": 0}, "refine: rounds: given 0; give"),
     ],
 )

@@ -98,9 +98,7 @@ def test_what_is_no_image_is_refused(pixels: np.ndarray, said: str) -> None:
 
 def test_one_image_is_no_batch_and_a_patch_has_pixels() -> None:
     one = image_of(np.eye(9))
-    with pytest.raises(
-        ValueError, match=r"shape \(3, 9, 9\); need \(images, 3, height, width\), of one image"
-    ):
+    with pytest.raises(ValueError, match=r"shape \(3, 9, 9\); give \(images, 3, height, width\)"):
         texture(one)
     with pytest.raises(ValueError, match="pixels of a patch's edge: given 0; give a whole number, 1 or more"):
         cut(one[None], 0)

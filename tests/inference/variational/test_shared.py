@@ -61,7 +61,7 @@ def test_tokens_of_two_ranks_are_those_of_one_budget(found: list[dict]) -> None:
 
 def test_mistakes_of_one_rank_are_told_by_all(found: list[dict]) -> None:
     _, first, last = found
-    assert last["tokens"]["bad"].startswith("utility: weight of patch (0, 0) is -1")
+    assert last["tokens"]["bad"].startswith("utility: weight: at (0, 0) given -1; ")
     assert first["tokens"]["bad"].startswith("utility: of another rank holds what is no number")
     for rank in (first, last):
         assert rank["started apart"].startswith("shared: shared variables do not start alike on all ranks")

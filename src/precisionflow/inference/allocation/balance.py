@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from precisionflow.inference.allocation.checks import require_axes
+
 LEAST_SPREAD = 1e-6
 """Standard deviation of a scorer's scores over an image's patches, below which it prefers none."""
 
@@ -23,7 +25,10 @@ class Fused(nn.Module):
         self.gain = nn.Parameter(torch.ones(scorers))
 
     def forward(self, scores: Float[Tensor, "images patches scorers"]) -> Float[Tensor, "images patches"]:
-        """ln w."""
+        """ln w; ValueError for another number of scorers."""
+        require_axes("scores", scores, "images", "patches", "scorers")
+        if scores.shape[-1] != len(self.gain):
+            raise ValueError(f"scores: are of {scores.shape[-1]} scorers; give those of {len(self.gain)}")
         precision = self.log_precision.exp()
         return (standardised(scores) @ (precision * self.gain)) / (1 + precision.sum())
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from precisionflow.inference.allocation.checks import require_whole
 from precisionflow.inference.counts import require_count
 
 Encode = Callable[[Tensor, Bool[Tensor, "patches tokens"]], Float[Tensor, "patches features"]]
@@ -29,10 +30,9 @@ def bucketed(tokens: Int[Tensor, "patches"], *, lengths: int, most: int | None =
     The patches in order of their tokens are cut where the sum of (length - tokens) is least, by dynamic programming
     over the numbers of tokens that occur: O(lengths n^2) for n of these. As many lengths as occur pad nothing.
     `most`: tokens of a micro-batch, padding included; a longer one is cut. ValueError for no patch, a patch without a
-    token, no length, and a patch that does not fit into `most`.
+    token or with a part of one, no length, and a patch that does not fit into `most`.
     """
-    if not tokens.numel() or int(tokens.min()) < 1:
-        raise ValueError("buckets: need a patch, and a token of every patch")
+    require_whole("buckets: tokens", tokens, "patches", least=1)
     require_count("buckets: lengths", lengths)
     if most is not None:
         require_count("buckets: most", most)

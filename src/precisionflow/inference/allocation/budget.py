@@ -6,6 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from precisionflow.inference.allocation.checks import (
+    require_axes,
+    require_finite,
+    require_number,
+    require_some,
+)
 from precisionflow.inference.allocation.utility import Each, Utility
 from precisionflow.inference.counts import is_count, require_count
 
@@ -53,8 +59,9 @@ def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each
     nobody gains by are shared alike among the patches that gain nothing.
     ValueError for a budget that cannot be kept and for utilities that are no numbers.
     """
-    bounds.check(budget, utility.weight.shape[-1])
-    given = utility.double().relative()
+    given = utility.double()
+    _require_allocation(given, budget, bounds)
+    given = given.relative()
     with torch.no_grad():
         theta = _theta(given, budget, bounds)
     inside, filled = _filled(given, theta, bounds)
@@ -120,8 +127,9 @@ def whole(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Whole:
     gain at least the price; what the budget leaves at two near prices goes to the largest gains between them.
     ValueError as of `water_filling`.
     """
-    bounds.check(budget, utility.weight.shape[-1])
-    given = Utility(*(of.detach() for of in utility)).double().relative()
+    given = Utility(*(of.detach() for of in utility.double()))
+    _require_allocation(given, budget, bounds)
+    given = given.relative()
     theta = _theta(given, budget, bounds)
     few, many = _between(given, 1 / (2 * theta), budget, bounds)
     many = torch.where(given.counts, many, bounds.highest)
@@ -134,12 +142,16 @@ def at_price(utility: Utility, price: float, bounds: Bounds = USUAL) -> Whole:
     The budget follows from the price, in place of being given. ValueError for a price that is not above 0, for bounds
     and utilities as of `water_filling`.
     """
-    if not 0 < price < float("inf"):
-        raise ValueError(f"price: a token costs {price:g} nats; it has to cost more than 0")
-    given = Utility(*(of.detach() for of in utility)).double()
-    patches = given.weight.shape[-1]
-    bounds.check(bounds.lowest * patches, patches)
+    require_number("price", price, positive=True)
+    given = Utility(*(of.detach() for of in utility.double()))
+    _require_allocation(given, bounds.lowest * given.weight.shape[-1], bounds)
     return tokens_at(given, given.weight.new_full(given.weight.shape[:-1], price), bounds)
+
+
+def _require_allocation(utility: Utility, budget: int, bounds: Bounds) -> None:
+    """ValueError for a budget that no allocation has, and for no row."""
+    bounds.check(budget, utility.weight.shape[-1])
+    require_some("utility", utility.weight)
 
 
 def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tuple[Whole, Whole]:
@@ -210,9 +222,11 @@ def rounded(real: Each, total: int, bounds: Bounds | None = None) -> Whole:
 
     Where the real ones are rounded down to less than the total, the largest remainders go up; where to more, since they
     sum to more, the smallest go down. A patch at a bound stays within it. ValueError for a total that is no whole
-    number or that no allocation has, and for real tokens that are NaN or infinite.
+    number or that no allocation has, for no token, and for real ones that are NaN or infinite.
     """
     require_count("total", total, least=0)
+    require_axes("tokens", real, "...", "patches")
+    require_some("tokens", real)
     lowest, highest = (0, int(total)) if bounds is None else bounds
     real, patches = real.detach(), real.shape[-1]
     if not lowest * patches <= total <= highest * patches:
@@ -220,8 +234,7 @@ def rounded(real: Each, total: int, bounds: Bounds | None = None) -> Whole:
             f"total: {total} tokens for {patches} patches of {lowest} to {highest} tokens each; give "
             f"{lowest * patches} to {highest * patches}"
         )
-    if not bool(real.isfinite().all()):
-        raise ValueError("tokens: have NaN or infinite numbers; every one has to be finite")
+    require_finite("tokens", real)
     tokens = real.floor().long().clamp(lowest, highest)
     while True:
         left = total - tokens.sum(-1, keepdim=True)

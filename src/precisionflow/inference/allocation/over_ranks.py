@@ -17,15 +17,15 @@ def whole_over_ranks(utility: Utility, budget: int, ranks: Ranks, bounds: Bounds
 
     No rank has a budget of its own. The price is bisected down to two neighbouring numbers, by 63 sums of a number
     for each row; what is left at the dearer one goes to those that the cheaper one gives more, whose gains are
-    alike, rank by rank. ValueError on every rank as of `whole`.
+    alike, rank by rank. ValueError or TypeError on every rank as of `whole`.
     """
-    given, mistake = utility, None
+    given, mistake, device = utility, None, getattr(utility.weight, "device", None)
     try:
-        given = Utility(*(of.detach() for of in utility)).double()
-    except ValueError as error:
+        given = Utility(*(of.detach() for of in utility.double()))
+    except (TypeError, ValueError) as error:
         mistake = error
-    told = [given.weight.shape[-1], mistake is not None]
-    patches, mistakes = ranks.sum(given.weight.new_tensor(told, dtype=torch.float64)).tolist()
+    told = [0, 1] if mistake else [given.weight.shape[-1], 0]
+    patches, mistakes = ranks.sum(torch.tensor(told, dtype=torch.float64, device=device)).tolist()
     if mistakes:
         raise mistake or ValueError(
             "utility: of another rank holds what is no number, as its own message says"

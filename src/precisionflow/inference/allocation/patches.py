@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from precisionflow.inference.allocation.checks import require_axes
 from precisionflow.inference.counts import require_count
 
 Patches = Float[Tensor, "*rows patches channels pixels"]
@@ -15,6 +16,7 @@ SOFTNESS = 8.0
 
 def cut(images: Float[Tensor, "images channels height width"], side: int) -> Patches:
     """Square patches, row before column; ValueError where the edges are no multiples of `side`."""
+    require_axes("image", images, "images", "channels", "height", "width")
     height, width = images.shape[-2:]
     require_count("image: pixels of a patch's edge", side)
     if not height or not width or height % side or width % side:

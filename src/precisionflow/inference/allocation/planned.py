@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.inference.allocation.budget import Bounds, rounded
-from precisionflow.inference.allocation.posterior import Levels, require_numbers
+from precisionflow.inference.allocation.checks import require_axes, require_number, require_whole
+from precisionflow.inference.allocation.posterior import Levels, require_potentials
 from precisionflow.inference.allocation.utility import Utility
 
 Potentials = Float[Tensor, "frames videos patches levels"]
@@ -53,15 +54,21 @@ class Planned(NamedTuple):
 def planned(given: Potentials, at: Levels, budget: int, change: Change) -> Planned:
     """The plans for frames whose utilities are known or expected, of each video by itself.
 
-    ValueError for a budget that cannot be kept, no frame, and a cost below 0.
+    ValueError for a budget that cannot be kept, no frame, a cost below 0 or infinite, and tokens before the first frame
+    that are none; TypeError for what is no tensor.
     """
+    require_axes("potentials", given, "frames", "videos", "patches", "levels")
     if not len(given):
         raise ValueError("plan: has no frame; give a horizon of at least 1")
-    if not change.cost >= 0:
-        raise ValueError(f"plan: a change costs {change.cost:g}; it has to cost at least 0")
+    require_number("plan: cost of a change", change.cost, positive=False)
+    require_potentials(given, budget, at, "frames", "videos")
+    if change.before is not None:
+        require_whole("plan: tokens before", change.before, "videos", "patches", least=0)
+        if change.before.shape != given.shape[1:3]:
+            raise ValueError(
+                f"plan: tokens before have the shape {tuple(change.before.shape)}; give {tuple(given.shape[1:3])}"
+            )
     bounds = Bounds(int(at[0]), int(at[-1]))
-    bounds.check(budget, given.shape[-2])
-    require_numbers(given)
     moves = -change.cost * (at[:, None] - at).abs()
     given = given.double().clone()
     unit = ((given.amax(-1) - given.amin(-1)).amax((0, 2)) / ENOUGH).clamp_max(1)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Rows
+from precisionflow.inference.allocation.checks import require_axes, require_finite, require_some
 from precisionflow.inference.allocation.utility import Each, Utility
 from precisionflow.inference.counts import require_count
 
@@ -84,7 +85,7 @@ def priced(given: Potentials, budget: int, at: Levels) -> Priced:
 
     ValueError for a budget that cannot be kept, and for potentials of another number of levels.
     """
-    at = _checked(given, budget, at)
+    at = require_potentials(given, budget, at, "...")
     with torch.no_grad():
         price = _price(given, at, budget)
     found = _at(given, at, price, budget)
@@ -95,17 +96,18 @@ def priced(given: Potentials, budget: int, at: Levels) -> Priced:
     return _at(given, at, price + step - step.detach(), budget)
 
 
-def require_numbers(given: Potentials) -> None:
-    """ValueError for a potential that is NaN or infinite, with its place."""
-    bad = ~given.isfinite()
-    if bad.any():
-        place = tuple(bad.nonzero()[0].tolist())
-        raise ValueError(f"potentials: at {place} given {given[place].item():g}; each has to be finite")
+def require_potentials(given: Potentials, budget: int, at: Levels, *rows: str) -> Levels:
+    """`at` in the type of the potentials, whose first axes are `rows`.
 
-
-def _checked(given: Potentials, budget: int, at: Levels) -> Levels:
+    TypeError for what is no tensor; ValueError for other axes, none of one, a budget that cannot be kept, a number that
+    is not finite, and another number of levels.
+    """
+    require_axes("potentials", given, *rows, "patches", "levels")
+    require_axes("levels", at, "levels")
+    require_some("levels", at)
     Bounds(int(at[0]), int(at[-1])).check(budget, given.shape[-2])
-    require_numbers(given)
+    require_some("potentials", given)
+    require_finite("potentials", given)
     if given.shape[-1] != len(at):
         raise ValueError(
             f"allocation: {given.shape[-1]} potentials of a patch for {int(at[0])} to {int(at[-1])} tokens; give "
@@ -179,6 +181,7 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
     O(N K log^2 N K) for N patches of K levels; ValueError where that is too much, for a budget that no steps lead to or
     that is improbable at any price, and as of `priced`.
     """
+    require_axes("potentials", given, "patches", "levels")
     _require_few(given)
     tilted = priced(given.detach().double(), budget, at)
     steps, off = divmod(budget - int(at[0]) * len(given), _grain(at))

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Whole, rounded
+from precisionflow.inference.allocation.checks import require_axes, require_number
 from precisionflow.inference.allocation.utility import Each
 from precisionflow.inference.counts import require_count
 
@@ -48,17 +49,24 @@ def refine(
     proportion to their variance, as far as they have room. `nested`: more tokens add to those that were read, as with
     coefficients from coarse to fine; else a patch is read anew and all its tokens are spent again, where what is left
     pays for it, the least sure ones first. A precision that is NaN counts as none.
-    ValueError for a budget that is too small or too large, and for rounds or a threshold that are no number above 0.
+    ValueError for no image, a budget that is too small or too large, rounds or a threshold that are no number above 0,
+    and a `read` that tells other than one precision of every patch.
     """
     images, patches = shape
+    require_count("refine: images", images)
+    require_count("refine: patches", patches, least=0)
     bounds.check(budget, patches)
     require_count("refine: rounds", rounds)
-    if not threshold > 0:
-        raise ValueError(f"refine: the threshold {threshold:g}; it has to be above 0")
+    require_number("refine: threshold", threshold, positive=True)
     tokens = torch.full((images, patches), bounds.lowest, device=device)
     spent = tokens.sum(-1)
     times = torch.zeros_like(spent)
     precision = read(tokens)
+    require_axes("refine: precision that was read", precision, "images", "patches")
+    if precision.shape != tokens.shape:
+        raise ValueError(
+            f"refine: precision that was read has the shape {tuple(precision.shape)}; give {tuple(tokens.shape)}"
+        )
     for left in range(rounds, 0, -1):
         unsure = ~(precision >= threshold) & (tokens < bounds.highest)
         room = bounds.highest - tokens

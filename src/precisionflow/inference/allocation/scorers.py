@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.inference.allocation.balance import standardised
+from precisionflow.inference.allocation.checks import require_axes, require_finite
 from precisionflow.inference.allocation.patches import Patches, cut
 from precisionflow.inference.allocation.texture import CHANNELS, RANGES, Texture
 
@@ -31,8 +32,7 @@ class Summary(NamedTuple):
     @classmethod
     def of(cls, channels: Texture, side: int) -> "Summary":
         """Of the patches of images; ValueError for pixels that are not finite."""
-        if not channels.isfinite().all():
-            raise ValueError("image: holds pixels that are not finite; mend them or leave the image out")
+        require_finite("image", channels)
         patches = cut(channels, side)
         return cls(patches.mean(-1), entropies(patches))
 
@@ -71,8 +71,13 @@ class Information(nn.Module):
         return seen.entropy @ self.channels.softmax(0)
 
 
-def _check_width(query: Query, asked: nn.Linear) -> None:
-    """ValueError for a query of another width than the scorer's."""
+def _check(query: Query, seen: Summary, asked: nn.Linear) -> None:
+    """ValueError for a query of another width than the scorer's or with a number that is not finite, and for another
+    number of queries than of images."""
+    require_axes("query", query, "images", "query")
+    require_finite("query", query)
+    if len(query) != len(seen.mean):
+        raise ValueError(f"query: given {len(query)} for {len(seen.mean)} images; give one for each")
     if query.shape[-1] != asked.in_features:
         raise ValueError(
             f"query: has {query.shape[-1]} numbers, and the scorer takes {asked.in_features}; give as many"
@@ -87,7 +92,7 @@ class Salience(nn.Module):
         self.channels = nn.Linear(query, len(CHANNELS))
 
     def forward(self, seen: Summary, query: Query) -> Scores:
-        _check_width(query, self.channels)
+        _check(query, seen, self.channels)
         return (standing_out(seen.mean) @ self.channels(query).softmax(-1)[..., None])[..., 0]
 
 
@@ -112,7 +117,7 @@ class Coupling(nn.Module):
 
     def forward(self, seen: Summary, query: Query) -> Float[Tensor, "images patches"]:
         """ln p(i | query)."""
-        _check_width(query, self.asked)
+        _check(query, seen, self.asked)
         content = self.content(standardised(torch.cat(seen, dim=-1)))
         asked = (content @ self.asked(query)[..., None])[..., 0] * self.scale
         return (asked + self.hue(standing_out(seen.mean))[..., 0]).log_softmax(-1)

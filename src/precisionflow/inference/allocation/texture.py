@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from precisionflow.inference.allocation.checks import require_axes, require_some
+
 Images = Float[Tensor, "images 3 height width"]
 """sRGB between 0 and 1."""
 Texture = Float[Tensor, "images 13 height width"]
@@ -54,7 +56,12 @@ def image_of(pixels: np.ndarray) -> Float[Tensor, "3 height width"]:
 
     Grey has three equal channels. ValueError for another shape, no pixel, too many, and values that are no colour.
     """
-    given = np.asarray(pixels)
+    try:
+        given = np.asarray(pixels)
+    except ValueError as error:
+        raise ValueError(
+            "image: has rows of unlike lengths; give (height, width), or (height, width, 3) for red, green and blue"
+        ) from error
     if given.dtype.kind not in "biuf":
         raise ValueError(f"image: has values of type {given.dtype}; give bytes, or numbers between 0 and 1")
     if given.ndim not in (2, 3) or (given.ndim == 3 and given.shape[2] not in (1, 3)):
@@ -109,10 +116,10 @@ def texture(images: Images) -> Texture:
     its four neighbours. deviation: standard deviation of the lightness in 3 x 3 pixels. eccentricity: distance from the
     centre, 1 at the corners.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(
-            f"images: have the shape {tuple(images.shape)}; need (images, 3, height, width), of one image image[None]"
-        )
+    require_axes("images", images, "images", "3", "height", "width")
+    require_some("images", images)
+    if images.shape[1] != 3:
+        raise ValueError(f"images: has the shape {tuple(images.shape)}; give (images, 3, height, width)")
     height, width = images.shape[-2:]
     light, red, yellow = (lab(images) / images.new_tensor([100.0, 128.0, 128.0])[:, None, None]).unbind(1)
     slopes = sobel(light)

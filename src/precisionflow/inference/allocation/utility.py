@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from precisionflow.inference.allocation.checks import require_axes, require_finite
+
 Each = Float[Tensor, "*rows patches"]
 
 
@@ -54,12 +56,14 @@ class Utility(NamedTuple):
         return Utility(self.weight / torch.where(most > 0, most, 1), self.ratio)
 
     def double(self) -> "Utility":
-        """In float64; ValueError for what is negative or not finite, with its place."""
+        """In float64; ValueError for what is negative or not finite, with its place, and for unlike shapes, TypeError
+        for what is no tensor."""
         for name, values in self._asdict().items():
-            bad = ~(values.isfinite() & (values >= 0))
-            if bad.any():
-                place = tuple(bad.nonzero()[0].tolist())
-                raise ValueError(
-                    f"utility: {name} of patch {place} is {values[place].item():g}; it has to be finite and at least 0"
-                )
+            require_axes(f"utility: {name}", values, "...", "patches")
+            require_finite(f"utility: {name}", values, least=0)
+        if self.weight.shape != self.ratio.shape:
+            raise ValueError(
+                f"utility: weight has the shape {tuple(self.weight.shape)}, ratio {tuple(self.ratio.shape)}; give a "
+                "number of each for every patch"
+            )
         return Utility(self.weight.double(), self.ratio.double())
