@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken
 from precisionflow.serving.server.answering import Answering
@@ -28,6 +29,11 @@ class Doubling(Endpoint):
     gate: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
     """Rows of each request of every batch."""
+    alone: bool = False
+
+    @property
+    def apart(self) -> bool:
+        return self.alone
 
     def read(self, columns: Columns) -> Given:
         values = taken(columns, ["x"])["x"].to_pylist()
@@ -38,7 +44,8 @@ class Doubling(Endpoint):
         self.gate.wait(10)
         rows = [x for values in given for x in values]
         if POISON in rows:
-            raise ValueError(f"row {rows.index(POISON)}: unlucky")
+            row = rows.index(POISON)
+            raise CellError(f"row {row}: unlucky", column="x", row=row, problem="unlucky")
         if BROKEN in rows:
             raise RuntimeError("a defect")
         return Answered(pd.DataFrame({"twice": [2 * x * params.get("level", 1) for x in rows]}))
@@ -46,31 +53,38 @@ class Doubling(Endpoint):
 
 @dataclass(frozen=True)
 class Passing(Endpoint):
-    """Message passing that converges where the list says so."""
+    """Message passing of 6 + x iterations that converges where the list says so, of x = 13 never, or is a defect."""
 
     passes_messages = True
     converged: list[bool] = field(default_factory=lambda: [True])
+    defect: bool = False
 
     def read(self, columns: Columns) -> Given:
         return Given(1, columns)
 
     def answer(self, given: Sequence[Any], params: Mapping[str, Any]) -> Answered:  # noqa: ARG002
+        if self.defect:
+            raise RuntimeError("a defect")
         frame = pd.DataFrame({"p": [[0.5, 0.5]] * len(given)})
-        return Answered(frame, 7, [1.5] * len(given), self.converged[0])
+        x = [int(columns["x"][0]) for columns in given]
+        converged = [self.converged[0] and each != POISON for each in x]
+        return Answered(frame, [6 + each for each in x], [1.5] * len(given), converged)
 
     def example(self) -> Columns:
         return {"x": [0]}
 
 
-def doubling(*, open_: bool = True) -> Doubling:
-    found = Doubling("predict", Contract.of({"x": "double"}, {"twice": "double"}, level=("double", 0.95)))
+def doubling(*, open_: bool = True, alone: bool = False) -> Doubling:
+    contract = Contract.of({"x": "double"}, {"twice": "double"}, level=("double", 0.95))
+    found = Doubling("predict", contract, alone=alone)
     if open_:
         found.gate.set()
     return found
 
 
-def passing(*, converges: bool = True) -> Passing:
-    return Passing("perception", Contract.of({"x": "double"}, {"p": "array of double"}), [converges])
+def passing(*, converges: bool = True, defect: bool = False) -> Passing:
+    contract = Contract.of({"x": "double"}, {"p": "array of double"})
+    return Passing("perception", contract, [converges], defect)
 
 
 class Answer(NamedTuple):

@@ -1,5 +1,7 @@
 """The HTTP server: batches, limits, deadlines, mistakes, clients that hang, readiness, metrics, the end."""
 
+import asyncio
+import contextlib
 import json
 import math
 import signal
@@ -12,9 +14,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from precisionflow.serving.server.answering import Answering
+from precisionflow.serving.server.guard import Guard
 from precisionflow.serving.server.limits import Limits
 from precisionflow.serving.server.measures import Measures, observe
-from precisionflow.serving.server.process import bound
+from precisionflow.serving.server.process import SPARE, bound
 from tests.served import BROKEN, POISON, Answer, Served, answer_in, doubling, passing, serving
 
 
@@ -35,6 +39,7 @@ def until(holds: Callable[[], Any], seconds: float = 5) -> None:
 
 OF = {"model": "m", "endpoint": "predict"}
 PASSING = {"model": "m", "endpoint": "perception"}
+NONE = {"model": "", "endpoint": ""}
 
 
 def samples(served: Served, name: str) -> Iterator[tuple[dict[str, str], float]]:
@@ -97,6 +102,16 @@ def test_other_parameters_are_another_batch_and_the_oldest_comes_first() -> None
     assert endpoint.batches == [[1], [1, 3], [2]]
 
 
+def test_requests_that_share_no_batch_are_answered_one_by_one() -> None:
+    endpoint = doubling(open_=False, alone=True)
+    with serving(endpoint) as served, ThreadPoolExecutor(4) as clients:
+        asked = [clients.submit(served.ask, {"x": [1]}) for _ in range(3)]
+        until(lambda: waiting(served) == 3)
+        endpoint.gate.set()
+        assert [each.result().said["columns"] for each in asked] == [{"twice": [2]}] * 3
+    assert endpoint.batches == [[1], [1], [1]]
+
+
 def test_a_batch_waits_for_more_no_longer_than_it_may() -> None:
     endpoint = doubling()
     with serving(endpoint, fill=0.4, rows=3, waiting=30) as served, ThreadPoolExecutor(4) as clients:
@@ -152,7 +167,7 @@ def test_a_mistake_is_that_of_its_own_request() -> None:
         until(lambda: waiting(served) == 4)
         endpoint.gate.set()
         assert good.result().said["columns"] == {"twice": [2]}
-        assert bad.result()[:2] == (422, {"error": "columns: row 1: unlucky", "field": "columns"})
+        assert bad.result()[:2] == (422, {"error": "columns.x[1]: unlucky", "field": "columns.x[1]"})
 
 
 def test_a_defect_is_told_in_the_log_alone_and_the_worker_goes_on(
@@ -230,6 +245,8 @@ def test_what_there_is_not_is_told_with_what_there_is(served: Served) -> None:
     assert refused("POST", "/models/other/predict") == (404, "model: given 'other'; there are m")
     assert refused("POST", "/models/m/plan") == (404, "endpoint: given 'plan'; m has predict, perception")
     assert refused("GET", "/") == (404, "/: is no path of this server; /openapi.json lists them")
+    there = (404, "/models/m/predict/: is no path of this server; /openapi.json lists them")
+    assert refused("POST", "/models/m/predict/") == there
     assert refused("GET", "/models/m/predict")[0] == refused("PUT", "/readyz")[0] == 405
     found = served.send("POST", "/models/m/predict", "x=1", kind="application/x-www-form-urlencoded")
     assert (found.status, found.said["field"]) == (415, "content-type")
@@ -285,9 +302,57 @@ def test_a_client_that_hangs_is_told_and_holds_nothing(
 def test_a_client_that_goes_away_holds_nothing(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(HEAD)
-        until(lambda: metric(served, "precisionflow_requests_in_flight") == 1)
-    until(lambda: metric(served, "precisionflow_requests_in_flight") == 0)
+        until(lambda: served.server.server_state.tasks)
+    until(lambda: not served.server.server_state.tasks)
     assert served.ask({"x": [1]}).status == 200
+
+
+def test_a_client_that_takes_no_answer_is_cut_off() -> None:
+    body = json.dumps({"columns": {"x": ["x" * 1_000_000]}}).encode()
+    head = HEAD.replace(b"Content-Length: 30", b"Content-Length: %d" % len(body))
+    endpoint = doubling()
+    with serving(endpoint, receive=0.2) as served, socket.socket() as hanging:
+        hanging.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        hanging.settimeout(5)
+        hanging.connect(("127.0.0.1", served.port))
+        with contextlib.suppress(ConnectionError):
+            hanging.sendall((head + body) * 8)
+        until(lambda: endpoint.batches)
+        until(lambda: not served.server.server_state.connections)
+        until(lambda: not served.server.server_state.tasks)
+        assert served.ask({"x": [1]}).status == 200
+
+
+def test_load_is_what_the_server_takes_not_what_a_client_takes_to_send_and_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, measures, flying = [0.0], Measures(), list[float]()
+    monkeypatch.setattr("precisionflow.serving.server.guard.time.perf_counter", lambda: clock[0])
+
+    def passes(seconds: float) -> None:
+        clock[0] += seconds
+        flying.append(measures.registry.get_sample_value("precisionflow_requests_in_flight") or 0)
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"{}"
+        passes(1)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def receive() -> Any:
+        passes(10)
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(_message: Any) -> None:
+        passes(100)
+
+    asyncio.run(
+        Guard(application, Limits(), measures)(
+            {"type": "http", "method": "POST", "headers": [], "state": {}}, receive, send
+        )
+    )
+    assert flying == [0, 1, 0, 0]
+    assert measures.registry.get_sample_value("precisionflow_request_seconds_sum", NONE) == 1
 
 
 def test_headers_that_trickle_on_a_kept_connection_end_too(served: Served) -> None:
@@ -307,6 +372,14 @@ def test_connections_have_a_limit(served: Served) -> None:
     kept = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
     try:
         until(lambda: len(served.server.server_state.connections) == 20)
+        health = served.get("/healthz")
+        assert (health.status, health.headers["connection"]) == (200, "close")
+        assert served.get("/readyz").status == 200
+        refused = served.ask({"x": [1]})
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert refused.said["error"] == "20 connections are open, the most there may be; come again in 1 s"
+        kept += [socket.create_connection(("127.0.0.1", served.port)) for _ in range(SPARE)]
+        until(lambda: len(served.server.server_state.connections) == 20 + SPARE)
         answer = said_to(served)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 1\r\n" in answer
@@ -330,6 +403,21 @@ def test_not_ready_while_message_passing_does_not_converge(monkeypatch: pytest.M
         endpoint.converged[0] = True
         until(lambda: served.get("/readyz").status == 200)
         assert metric(served, "precisionflow_ready") == 1
+
+
+def test_convergence_is_that_of_the_requests_own_rows() -> None:
+    endpoint = passing()
+    model = Answering("m", {"perception": endpoint}, limits=Limits(), measures=Measures())
+    requests = [model.question(endpoint, b'{"columns": {"x": [%d]}}' % x) for x in (1, POISON)]
+    said = [json.loads(text) for text in model._compute(requests[0].kind, requests)]  # type: ignore[arg-type]
+    assert [(each["iterations"], each["converged"]) for each in said] == [(7, True), (6 + POISON, False)]
+
+
+def test_an_example_that_is_a_defect_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(passing(defect=True)) as served:
+        until(lambda: "a worker has ended" in served.get("/readyz").said["error"])
+        assert served.get("/healthz").status == 200
+    assert "a defect" in caplog.text
 
 
 def test_metrics_are_numbers_in_seconds(served: Served) -> None:
@@ -415,8 +503,11 @@ def _listens(port: int) -> bool:
     ("limits", "told"),
     [
         ({"rows": 0}, "rows: given 0; give a number above 0"),
-        ({"deadline": float("nan")}, "deadline: given nan; give"),
-        ({"drain": -1}, "drain: given -1; give 0 or more seconds"),
+        ({"deadline": float("nan")}, "deadline: given nan; give seconds above 0, 86400 at most"),
+        ({"deadline": float("inf")}, "deadline: given inf; give"),
+        ({"receive": float("inf")}, "receive: given inf; give"),
+        ({"fill": float("inf")}, "fill: given inf; give"),
+        ({"drain": -1}, "drain: given -1; give 0 to 86400 seconds"),
         ({"rows": 10, "waiting": 9}, "waiting: given 9, fewer than the 10 rows of one request"),
     ],
 )

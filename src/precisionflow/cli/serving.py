@@ -33,9 +33,16 @@ Deadline = Annotated[
 ]
 Body = Annotated[int, typer.Option("--body", help="Most bytes of a request's body.")]
 Receive = Annotated[
-    float, typer.Option("--receive", help="Seconds for a request's headers, and for its body.")
+    float,
+    typer.Option(
+        "--receive",
+        help="Seconds for a request's headers, for its body, and for its client to take the answer.",
+    ),
 ]
-Connections = Annotated[int, typer.Option("--connections", help="Most open connections.")]
+Connections = Annotated[
+    int,
+    typer.Option("--connections", help="Most open connections; beyond: 503, but for health."),
+]
 Drain = Annotated[
     float, typer.Option("--drain", help="Seconds after SIGTERM in which requests are still accepted.")
 ]

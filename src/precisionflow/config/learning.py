@@ -227,6 +227,11 @@ class PredictiveCoding(Config):
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
 
     @property
+    def looks_at_batches(self) -> bool:
+        """Whether what settles of a sample depends on the samples beside it."""
+        return self.tolerance > 0 or isinstance(self.descent, Secant)
+
+    @property
     def laws(self) -> dict[str, Law]:
         """Every law that is given, by its dotted key."""
         own = {f"learning.by_layer.{kind}.law": of.law for kind, of in self.by_layer.items() if of.law}

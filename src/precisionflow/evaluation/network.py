@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.networks.build import build
 from precisionflow.models.posteriors.build import predictive
@@ -128,17 +129,20 @@ def standardised_features(
     if bad.any():
         row, column = np.argwhere(bad)[0]
         name, given = card.feature_names[column], features[row, column]
-        raise ValueError(
-            f"features, row {row}, column {name!r}: given {given}; every cell needs a finite number"
-        )
+        raise feature_error(int(row), name, f"given {given}; every cell needs a finite number")
     with np.errstate(over="ignore"):
         standardised = scales.standardise(features)
         inputs = standardised.astype(np.float32)
     far = ~np.isfinite(inputs)
     if far.any():
         row, column = np.argwhere(far)[0]
-        raise ValueError(
-            f"features, row {row}, column {card.feature_names[column]!r}: given {features[row, column]}, "
-            "beyond the range of float32 once standardised; mend the cell"
-        )
+        given = f"given {features[row, column]}, beyond the range of float32 once standardised"
+        raise feature_error(int(row), card.feature_names[column], f"{given}; mend the cell")
     return torch.from_numpy(inputs)
+
+
+def feature_error(row: int, name: str, problem: str) -> CellError:
+    """A mistake in a feature of a row."""
+    return CellError(
+        f"features, row {row}, column {name!r}: {problem}", column=name, row=row, problem=problem
+    )

@@ -92,13 +92,15 @@ def image_table(
 ) -> "pd.DataFrame":
     """One row for each image, its pixels in their own units: `UnlabelledPredictor.found`.
 
-    ValueError as `uncertainty_table`.
+    ValueError as `uncertainty_table`, and for an image whose energy settling raised.
     """
     import pandas as pd
 
     from precisionflow.evaluation.network import standardised_features
 
-    return pd.DataFrame(predictor.found(standardised_features(predictor.data_card, features)))
+    return pd.DataFrame(
+        predictor.found(standardised_features(predictor.data_card, features), predictor.asked)
+    )
 
 
 def check_levels(levels: Sequence[float]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from trained import Trained, trained
 
 from precisionflow.ablation.design import expand
+from precisionflow.config.learning import Gradient, Secant
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.scores.images import PrincipalComponents
@@ -267,9 +268,7 @@ def test_a_served_model_of_images_without_classes_says_how_strange_they_are(unla
     assert list(answers.contract(model.predictor.data_card).outputs) == answer.columns.tolist()
 
 
-def test_a_served_model_of_images_says_what_it_perceives_and_whether_it_settled(
-    run, unlabelled, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_served_model_of_images_says_what_it_perceives(run, unlabelled):
     columns = {f"pixel_{of}": [1.0, 0.5] for of in range(PIXELS)}
     for trained_, names in ((run[0], ["p_a", "p_b", "free_energy"]), (unlabelled[0], ["free_energy"])):
         model = load_predictor(cell_folder(trained_.model, 0, 0), data=trained_.data)
@@ -282,16 +281,38 @@ def test_a_served_model_of_images_says_what_it_perceives_and_whether_it_settled(
         np.testing.assert_allclose(found.free_energies, stated.energy)
         if len(names) > 1:
             np.testing.assert_allclose(found.columns[["p_a", "p_b"]].sum(axis=1), 1)
-        assert (found.converged, endpoint.passes_messages) == (True, True)
-        assert endpoint.answer([endpoint.read(endpoint.example()).value], {}).converged
+        assert (found.converged, endpoint.passes_messages) == ([True] * 3, True)
+        assert endpoint.answer([endpoint.read(endpoint.example()).value], {}).converged == [True]
 
-    def rises(*_given: object, **_more: object) -> None:
-        raise Unsettled("it rose")
 
-    monkeypatch.setattr(type(model.predictor), "stated", rises)
-    found = endpoint.answer([given], {})
-    assert not found.converged
-    assert found.columns.isna().all(axis=None)
+def test_an_image_that_does_not_settle_is_null_and_those_beside_it_are_answered(unlabelled):
+    """A step beyond stability throws every image from its mode but the one that stands there from the start."""
+    model = load_predictor(cell_folder(unlabelled[0].model, 0, 0), data=unlabelled[0].data)
+    predictor, endpoints = model.predictor, endpoints_of(model)
+    network = predictor.model
+    clamped = network.clamped(torch.zeros(1, PIXELS), torch.zeros(1, dtype=torch.int64))
+    still = clamped.passed().output.detach()
+    network.config = network.config.model_copy(update={"iterations": 2})
+    network.learning = network.learning.model_copy(update={"descent": Gradient(), "step_size": 3.0})
+    rows = torch.cat([still, still + 10, still + 1e30])
+    given = predictor.data_card.table.restore_features(rows.double().numpy())
+    alone, found = (endpoints["perception"].answer([some], {}) for some in (given[:1], given))
+    assert (alone.converged, found.converged) == ([True], [True, False, False])
+    assert found.columns.isna()["free_energy"].tolist() == [False, True, True]
+    np.testing.assert_allclose(found.columns[:1], alone.columns, rtol=1e-6)
+    with pytest.raises(Unsettled):
+        predictor.seen(rows[:2])
+    assert np.isfinite(endpoints["predict"].answer([given[:1]], {}).columns).all(axis=None)
+    with pytest.raises(ValueError, match=r"^row 1: settling gives the image no finite free energy"):
+        endpoints["predict"].answer([given], {})
+
+
+@pytest.mark.parametrize("update", [{}, {"tolerance": 0.1}, {"descent": Secant()}])
+def test_images_of_two_requests_share_no_batch_that_they_settle_by(unlabelled, update):
+    model = load_predictor(cell_folder(unlabelled[0].model, 0, 0), data=unlabelled[0].data)
+    network = model.predictor.model
+    network.learning = network.learning.model_copy(update=update)
+    assert {of.apart for of in endpoints_of(model).values()} == {bool(update)}
 
 
 def test_the_report_of_images_without_classes_has_coverage_and_no_confidence(unlabelled):

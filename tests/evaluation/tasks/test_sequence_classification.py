@@ -63,7 +63,9 @@ def test_a_texts_prediction_does_not_depend_on_longer_ones_beside_it(films):
 
 
 def test_a_text_without_words_is_refused(films):
-    with pytest.raises(ValueError, match=r"^column 'sentence': text ' ' has no words; give at least one$"):
+    with pytest.raises(
+        ValueError, match=r"^row 1: column 'sentence': text ' ' has no words; give at least one$"
+    ):
         answers(films, "fine", " ")
 
 

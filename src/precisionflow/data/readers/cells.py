@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
-from precisionflow.data.readers.mistakes import OTHER, remedy_of, shortened
+from precisionflow.data.readers.mistakes import OTHER, CellError, remedy_of, shortened
 from precisionflow.data.readers.moments import formats_of, moment_of, no_date
 from precisionflow.data.readers.numerals import EITHER, POINT, Marks, may_be
 
@@ -55,10 +55,17 @@ class Place:
         return self.words.replace("{column}", f"{{{name}: {said}}}")
 
     def refuse(self, row: int, name: str, problem: str) -> NoReturn:
-        """ValueError that names file, row and column."""
-        raise ValueError(
-            f"{self.origin}: row {self.first + row} (counted from 0), column {name!r}: {problem}"
-        )
+        """CellError that names file, row and column."""
+        raise self.mistake(row, name, problem)
+
+    def mistake(self, row: int, name: str, problem: str) -> CellError:
+        """A mistake in a cell."""
+        where = f"{self.origin}: row {self.first + row} (counted from 0), column {name!r}"
+        return CellError(f"{where}: {problem}", column=name, row=row, problem=problem)
+
+    def mistake_in(self, name: str, problem: str, *, row: int | None = None) -> CellError:
+        """A mistake in a whole column; `row` is that of a cell that shows it."""
+        return CellError(f"{self.origin}: column {name!r} {problem}", column=name, row=row, problem=problem)
 
 
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
@@ -95,9 +102,8 @@ def classes_of(column: Column, name: str, place: Place) -> list[str]:
     try:
         texts = texts_of(column, name, place)
     except pa.ArrowException:
-        raise ValueError(
-            f"{place.origin}: column {name!r} holds {column.type}; should hold a word or a number in each row"
-        ) from None
+        problem = f"holds {column.type}; should hold a word or a number in each row"
+        raise place.mistake_in(name, problem) from None
     return ["" if text is None else text for text in texts.to_pylist()]
 
 
@@ -131,10 +137,8 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
         texts, values = None, column.cast(pa.float64(), safe=False)
     else:
         called = "categories" if pa.types.is_dictionary(kind) else str(kind)
-        raise ValueError(
-            f"{place.origin}: column {name!r} holds {called}; should hold one number in each row: "
-            f"{place.remedy(name, _said_of(kind))}"
-        )
+        remedy = place.remedy(name, _said_of(kind))
+        raise place.mistake_in(name, f"holds {called}; should hold one number in each row: {remedy}")
     found = _array(values).astype(np.float64, copy=True)
     absent = missing_in(column, name, place)
     found[absent] = np.nan
@@ -212,9 +216,10 @@ def dates_of(column: Column, name: str, place: Place, *, written: str | None) ->
         aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
         known.append(((aware - _EPOCH) // datetime.timedelta(microseconds=1)) / _DAY)
     if len(zones) > 1:
-        raise ValueError(
-            f"{place.origin}: column {name!r} holds times with a zone ({zones[True]!r}) and without "
-            f"({zones[False]!r}); write a zone in every row or in none"
+        raise place.mistake_in(
+            name,
+            f"holds times with a zone ({zones[True]!r}) and without ({zones[False]!r}); write a zone in every row or "
+            "in none",
         )
     values = np.array([*known, np.nan])
     return values[_array(pc.fill_null(coded.indices, len(known)))]
@@ -247,7 +252,7 @@ def _inexact(given: object, read: float) -> bool:
     return re.fullmatch(r"[-+]?[0-9]+", text) is not None and np.isfinite(read) and int(text) != int(read)
 
 
-def _no_number(column: Column, name: str, place: Place) -> ValueError:
+def _no_number(column: Column, name: str, place: Place) -> CellError:
     """The first cell of a column of texts that is no number, or the column where most are none."""
     row, cell = next(_bad_cells(column, place))
     shown = repr(shortened(cell))
@@ -255,11 +260,8 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
     some = column[:1000]
     if remedy is None and sum(1 for _ in _bad_cells(some, place)) > (len(some) - some.null_count) / 2:
         remedy = place.remedy(name, kind_said(some))
-        return ValueError(f"{place.origin}: column {name!r} holds words, such as {shown}; {remedy}")
-    return ValueError(
-        f"{place.origin}: row {place.first + row} (counted from 0), column {name!r}: {shown} is no number; "
-        f"{remedy or OTHER}"
-    )
+        return place.mistake_in(name, f"holds words, such as {shown}; {remedy}", row=row)
+    return place.mistake(row, name, f"{shown} is no number; {remedy or OTHER}")
 
 
 def _bad_cells(column: Column, place: Place) -> Iterator[tuple[int, str]]:

@@ -40,6 +40,17 @@ _MISTAKES = (
 """(cell, what to do about it)."""
 
 
+class CellError(ValueError):
+    """A mistake in a cell, with its column, and its row where it is that of one."""
+
+    def __init__(
+        self, message: str, *, column: str, row: int | None = None, problem: str | None = None
+    ) -> None:
+        """`row` is counted from 0 in the rows that were given; `problem`: the message without the place."""
+        super().__init__(message)
+        self.column, self.row, self.problem = column, row, problem or message
+
+
 def shortened(text: str) -> str:
     """The beginning of a text, for messages."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."

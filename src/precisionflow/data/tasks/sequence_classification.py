@@ -16,6 +16,7 @@ from precisionflow.data.cuts import random_validation
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.overlap import Overlap, Words
 from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.data.repeats import Repeats
 from precisionflow.data.sources.table_rows import OpenedFiles, open_files
 from precisionflow.data.tasks.labels import alike_labels
@@ -158,7 +159,9 @@ def bags_of(texts: Sequence[str], *, task: SequenceClassification, tokeniser: To
     bags = [tokeniser.bags(text) for text in texts]
     for name, text, of in zip(task.texts, texts, bags, strict=True):
         if not of:
-            raise ValueError(f"column {name!r}: text {text!r} has no {task.tokens.kind}; give at least one")
+            raise CellError(
+                f"column {name!r}: text {text!r} has no {task.tokens.kind}; give at least one", column=name
+            )
     length = sum(map(len, bags)) + len(bags) - 1
     if length > task.context and task.too_long == "refuse":
         raise ValueError(

@@ -1,5 +1,6 @@
 """Images: their class by the lowest free energy, reconstruction, completion, detection of what is unlike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -20,7 +21,7 @@ from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc
 from precisionflow.evaluation.scores.images import PrincipalComponents
 from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
-from precisionflow.inference.predictive_coding.generative import generative_model
+from precisionflow.inference.predictive_coding.generative import Inferred, generative_model
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.picture import upper_half
@@ -71,23 +72,51 @@ class ImagePredictor(RowClassPredictor):
         """log p(class given image) = log softmax(-free energy); the energy is -log of the mean of exp(-free energy)."""
         return _stated(self.seen(features))
 
+    def stated(self, features: Float[np.ndarray, "images pixels"]) -> Stated:
+        """What is stated of images that somebody asks for; ValueError as `asked`."""
+        return _stated(self.asked(self.taken(features)))
+
+    def asked(self, images: Images, *, known: Images | None = None) -> Seen:
+        """As `seen`; ValueError that names an image whose energy settling raised, or that has no finite one."""
+        found = self.seen_each(images, known=known)
+        if strange := (~found.free_energies.isfinite().all(dim=1)).nonzero().flatten().tolist():
+            raise ValueError(
+                f"row {strange[0]}: settling gives the image no finite free energy, as one that is unlike those of "
+                "training; leave it out"
+            )
+        return found
+
+    def stated_each(self, images: Images) -> Stated:
+        """What is stated of standardised images as they are in `seen_each`."""
+        return _stated(self.seen_each(images))
+
+    def seen_each(self, images: Images, *, known: Images | None = None) -> Seen:
+        """As `seen`, but the free energy of an image under a class is NaN where settling raised its energy there."""
+        return self._seen(images, known, infer=self.model.infer_each)
+
     def seen(self, images: Images, *, known: Images | None = None) -> Seen:
-        """Settle the images under every class; `known` is 1 at pixels that count, 0 at others."""
+        """Settle the images under every class; `known` is 1 at pixels that count, 0 at others.
+
+        Unsettled where that raised the energy of all.
+        """
+        return self._seen(images, known, infer=self.model.infer)
+
+    def _seen(self, images: Images, known: Images | None, *, infer: Callable[..., Inferred]) -> Seen:
         classes, pixels = len(self.data_card.class_names), images.shape[1]
         size = max(1, SETTLED_NUMBERS // (classes * pixels * sum(self.model.config.states)))
         known = torch.ones_like(images) if known is None else known
         parts = [
-            self._seen(part.to(self.device), of.to(self.device), classes=classes)
+            self._settled(part.to(self.device), of.to(self.device), classes=classes, infer=infer)
             for part, of in zip(images.split(size), known.split(size), strict=True)
         ]
         return Seen(*(torch.cat(of).cpu() for of in zip(*parts, strict=True)))
 
-    def _seen(self, images: Images, known: Images, *, classes: int) -> Seen:
+    def _settled(
+        self, images: Images, known: Images, *, classes: int, infer: Callable[..., Inferred]
+    ) -> Seen:
         count = len(images)
         repeated, mask = (of.repeat_interleave(classes, dim=0) for of in (images, known))
-        inferred = self.model.infer(
-            repeated, torch.arange(classes, device=images.device).repeat(count), seen=mask
-        )
+        inferred = infer(repeated, torch.arange(classes, device=images.device).repeat(count), seen=mask)
         free = inferred.free_energies.view(count, classes)
         best = torch.arange(count, device=images.device) * classes + free.argmin(dim=1)
         return Seen(
@@ -183,13 +212,13 @@ class UnlabelledPredictor(ImagePredictor):
     def scored(self, experiment: Experiment, data: Path) -> Scored:  # noqa: ARG002 - there are no classes to score
         """What is found of each test image."""
         rows = Rows.read(PreparedSplit(data).part("test"))
-        columns = {"row": rows.rows} | self.found(torch.from_numpy(rows.features))
+        columns = {"row": rows.rows} | self.found(torch.from_numpy(rows.features), self.seen)
         return Scored(pa.table(columns, schema=IMAGE_PREDICTIONS), IMAGE_PREDICTIONS, {}, {})
 
-    def found(self, images: Images) -> dict[str, Float[np.ndarray, "images"]]:
-        """Columns of records.schemas.IMAGE_PREDICTIONS, but the row, of standardised images."""
+    def found(self, images: Images, seen: Callable[..., Seen]) -> dict[str, Float[np.ndarray, "images"]]:
+        """Columns of records.schemas.IMAGE_PREDICTIONS, but the row, of standardised images as they are `seen`."""
         known = self.upper_half(images)
-        whole, half = self.seen(images), self.seen(images, known=known)
+        whole, half = seen(images), seen(images, known=known)
         errors = {
             "reconstruction_error": whole.from_the_top - images,
             "completion_error": (half.completed - images)[:, known[0] == 0],

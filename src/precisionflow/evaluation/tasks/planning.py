@@ -13,6 +13,7 @@ from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.data.episodes import episodes_of
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.data.streams import Stream
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
@@ -69,7 +70,7 @@ class AgentPredictor(TrainedNetwork):
     def believed(self, history: History) -> Believed:
         """What it believes after a history, by Bayes' rule.
 
-        ValueError for what is no history, or what the model rules out.
+        ValueError for what is no history, or what the model rules out; that of an action is a CellError.
         """
         model = self.model.model
         joint, modalities, (observations, actions) = model.joint, len(model.likelihood), history
@@ -79,7 +80,10 @@ class AgentPredictor(TrainedNetwork):
                 f"actions, each with {modalities} outcomes"
             )
         if len(actions):
-            choices("history: action", actions, len(joint.transition))
+            try:
+                choices("history: action", actions, len(joint.transition))
+            except ValueError as mistake:
+                raise CellError(str(mistake), column="actions") from None
         beliefs, evidence = joint.prior[None], list[float]()
         for time, seen in enumerate(observations):
             if time:

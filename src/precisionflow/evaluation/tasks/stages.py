@@ -13,7 +13,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.allocation import StageAllocator
 from precisionflow.config.tasks import StageAllocation
 from precisionflow.data.batches import Rows
-from precisionflow.evaluation.network import TrainedNetwork, standardised_features
+from precisionflow.evaluation.network import TrainedNetwork, feature_error, standardised_features
 from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.allocation.encoder_decoder import Spent, spend, stage_allocator
 from precisionflow.records.cards import DatasetCard
@@ -40,10 +40,8 @@ class StagePredictor(TrainedNetwork):
         assert isinstance(task, StageAllocation)
         first = features.shape[1] - task.source.stages
         for row, stage in np.argwhere(features[:, first:] <= 0):
-            raise ValueError(
-                f"features, row {row}, column 'precision_{stage}': given {features[row, first + stage]:g}; "
-                "a precision is above 0"
-            )
+            problem = f"given {features[row, first + stage]:g}; a precision is above 0"
+            raise feature_error(int(row), f"precision_{stage}", problem)
         (layer,) = self.model.layers
         return spend(config, task, layer.cpu(), given)
 

@@ -16,13 +16,13 @@ from precisionflow.config.layers import kinds_of_errors, layers_with_errors, req
 from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.amortised import Amortised
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import Clamped, Pass
 from precisionflow.inference.predictive_coding.laplace import log_volume, output_variance
 from precisionflow.inference.predictive_coding.laws.assigned import (
     Laws,
     layer_law,
 )
-from precisionflow.inference.predictive_coding.settle import begun, check_stable, settle
+from precisionflow.inference.predictive_coding.settle import Settled, begun, check_stable, rose, settle
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.networks.layered import Layered
 from precisionflow.records.cards import DatasetCard
@@ -106,17 +106,34 @@ class Generative(nn.Module):
     def infer(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Inferred:
         """Settle the states of images by `model.iterations` steps at most and say what they predict.
 
-        The free energy alone of an image is NaN where its spread is. ValueError where settling raised the energy.
+        The free energy alone of an image is NaN where its spread is. Unsettled where settling raised the energy of all.
         """
-        clamped = self.clamped(images, classes, seen=seen)
-        with torch.enable_grad():
-            start = begun(clamped, self.learning, self.laws, self.amortised).start
-        settled = settle(clamped, start, self.laws, config=self.learning, steps=self.config.iterations)
+        clamped, _, settled = self._settled(images, classes, seen)
         with torch.no_grad():
             last = clamped.passed(settled.errors)
             energy = clamped.energy(last, self.laws)
             check_stable(settled, energy, config=self.learning, targets=images.numel(), places=self.places)
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
+
+    def infer_each(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Inferred:
+        """The same, each image judged by itself: its free energy is NaN where settling raised its own energy."""
+        clamped, start, settled = self._settled(images, classes, seen)
+        with torch.no_grad():
+            last = clamped.passed(settled.errors)
+            before, after = (clamped.energies(passed, self.laws) for passed in (start, last))
+            free = after + self.spread(clamped, settled.errors)
+            raised = rose(before, after, targets=images.shape[1])
+            return Inferred(clamped, settled.errors, last.output, free.masked_fill(raised, torch.nan))
+
+    def _settled(
+        self, images: Images, classes: Classes, seen: Images | None
+    ) -> tuple[Clamped, Pass, Settled]:
+        """What is held fixed, where settling begins, and where it ends."""
+        clamped = self.clamped(images, classes, seen=seen)
+        with torch.enable_grad():
+            start = begun(clamped, self.learning, self.laws, self.amortised).start
+        steps = self.config.iterations
+        return clamped, start, settle(clamped, start, self.laws, config=self.learning, steps=steps)
 
     def pit(self, inferred: Inferred, images: Images) -> Images:
         """P(pixel <= what stands in `images`), of each pixel, seen or not, given the seen ones; in double precision.

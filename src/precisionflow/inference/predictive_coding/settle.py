@@ -157,6 +157,11 @@ def _settled(met: list[Parts], tolerance: float, total: Callable[[Tensor], Tenso
     return bool((before - after).abs() <= tolerance * before.abs())
 
 
+def rose(before: Tensor, after: Tensor, *, targets: float) -> Tensor:
+    """Whether settling raised energies beyond `RISE`, or to no number; `targets`: those whose losses are in each."""
+    return ~(after <= before + RISE * before.abs().clamp(min=targets))
+
+
 def check_stable(
     settled: Settled,
     after: Tensor,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from precisionflow.config.tasks import Planning
-from precisionflow.data.readers.mistakes import shortened
+from precisionflow.data.readers.mistakes import CellError, shortened
 from precisionflow.inference.planning.history import History
 from precisionflow.records.cards import DatasetCard
+from precisionflow.serving.answers.cells import of_cells
 from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.model import ServedModel
 
@@ -41,9 +42,9 @@ class ActionsOfHistories:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each history; ValueError for one that is none, or that the agent's model rules out."""
         predictor = cast("AgentPredictor", model.predictor)
+        histories = histories_of(table["observations"].tolist(), table["actions"].tolist())
         said = []
-        for history in histories_of(table["observations"].tolist(), table["actions"].tolist()):
-            found = predictor.policy(history)
+        for found in of_cells("observations", histories, predictor.policy):
             chances = {f"p_{action}": float(p) for action, p in enumerate(found.actions)}
             said.append({"action": int(found.actions.argmax())} | chances | {"surprise": found.surprise})
         return pd.DataFrame(said)
@@ -52,9 +53,10 @@ class ActionsOfHistories:
 def histories_of(observations: Sequence[str], actions: Sequence[str]) -> list[History]:
     """Histories as they are written; ValueError for what is no whole number, and for too many times in all."""
     if (times := sum(text.count(";") + 1 for text in observations)) > MOST_TIMES:
-        raise ValueError(f"histories: have {times:,} times in all; {MOST_TIMES:,} are the most, ask in parts")
-    pairs = zip(observations, actions, strict=True)
-    return [History([_outcomes(time) for time in seen.split(";")], _outcomes(done)) for seen, done in pairs]
+        told = f"histories: have {times:,} times in all; {MOST_TIMES:,} are the most, ask in parts"
+        raise CellError(told, column="observations")
+    seen = of_cells("observations", observations, lambda text: [_outcomes(time) for time in text.split(";")])
+    return list(map(History, seen, of_cells("actions", actions, _outcomes)))
 
 
 def _outcomes(text: str) -> list[int]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from precisionflow.config.tasks import Tagging
 from precisionflow.data.readers.conllu import Sentence
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.data.tasks.tagging import SEPARATOR, bags_of, sequences_of
 from precisionflow.data.tokens import restored_words
 from precisionflow.records.cards import DatasetCard
@@ -58,8 +59,11 @@ class TagsOfWords:
         sequences: list[Sentence] = []
         for row, lines in enumerate(texts):
             if not any(lines):
-                raise ValueError(f"text {row} has no words; give one at least")
-            sequences += sequences_of(_sentences(lines, row), self.task, origin=f"text {row}")
+                raise CellError(f"text {row} has no words; give one at least", column="text", row=row)
+            try:
+                sequences += sequences_of(_sentences(lines, row), self.task, origin=f"text {row}")
+            except ValueError as mistake:
+                raise CellError(str(mistake), column="text", row=row) from None
         found = tags_of(model, sequences, model.fit(params.get("recalibrated")))
         said = []
         for lines in texts:

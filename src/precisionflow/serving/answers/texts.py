@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import Fit
+from precisionflow.serving.answers.cells import of_cells
 from precisionflow.serving.answers.classes import (
     columns_of_classes,
     columns_of_statements,
@@ -40,7 +42,7 @@ class NextTokens:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text that the model cannot read."""
         fit = model.fit(params.get("recalibrated"))
-        return pd.DataFrame([_scores(model, text, fit) for text in table["text"]])
+        return pd.DataFrame(of_cells("text", table["text"], lambda text: _scores(model, text, fit)))
 
 
 def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float | str]:
@@ -100,7 +102,8 @@ class ClassesOfTexts:
         predictor, fit = cast("ClassPredictor", model.predictor), cast("Any", model.fit(recalibrated))
         tokeniser = restored(self.task.tokens, predictor.data_card.known)
         given = zip(*(table[name] for name in self.columns), strict=True)
-        texts = [bags_of(of, task=self.task, tokeniser=tokeniser) for of in given]
+        read = partial(bags_of, task=self.task, tokeniser=tokeniser)
+        texts = of_cells(self.columns[0], given, read)
         return class_table(predictor.stated(texts), predictor.data_card.class_names, levels=levels, fit=fit)
 
 
@@ -119,7 +122,8 @@ class ClassesOfSequences:
         """One row for each sequence; ValueError for an empty one and for a symbol that the source does not have."""
         predictor = cast("SyntheticPredictor", model.predictor)
         tokens = predictor.data_card.tokens
-        stated = predictor.log_probabilities([_symbols(text, tokens) for text in table["sequence"]])
+        read = of_cells("sequence", table["sequence"], lambda text: _symbols(text, tokens))
+        stated = predictor.log_probabilities(read)
         last = np.stack([row[-1] for row in stated])
         return table_of_classes(tempered(last, model.fit(params.get("recalibrated"))), predictor.data_card)
 

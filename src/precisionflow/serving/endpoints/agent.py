@@ -12,6 +12,7 @@ from precisionflow.evaluation.tasks.planning import AgentPredictor, Believed
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned
 from precisionflow.inference.planning.tree import name
+from precisionflow.serving.answers.cells import of_cells
 from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.answers.histories import histories_of
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken, texts_of
@@ -39,13 +40,7 @@ class OfHistories(Endpoint):
 
     def believed(self, histories: Sequence[History]) -> list[Believed]:
         """The belief after each; ValueError names the row of one that has none."""
-        found = []
-        for row, history in enumerate(histories):
-            try:
-                found.append(self.agent.believed(history))
-            except ValueError as mistake:
-                raise ValueError(f"row {row}: {mistake}") from None
-        return found
+        return of_cells("observations", histories, self.agent.believed)
 
     def planned(self, histories: Sequence[History], kept: Callable[[Planned], Kept]) -> list[Kept]:
         """What is kept of the posterior over policies after each; a belief that several end with is planned once."""
@@ -78,7 +73,7 @@ class Perception(OfHistories):
         found = self.believed(histories)
         energies = [-sum(one.evidence) for one in found]
         columns = {"posterior": [one.belief.tolist() for one in found], "free_energy": energies}
-        return Answered(pd.DataFrame(columns), max(len(one.evidence) for one in found), energies)
+        return Answered(pd.DataFrame(columns), [len(one.evidence) for one in found], energies)
 
 
 class Planning(OfHistories):
@@ -102,9 +97,9 @@ class Planning(OfHistories):
             "probabilities": [one.probabilities for one in best],
             "expected_free_energies": [one.energies for one in best],
         }
-        iterations = max(one.iterations for one in best)
         lowest = [one.lowest for one in best]
-        return Answered(pd.DataFrame(columns), iterations, lowest, all(one.converged for one in best))
+        passed = [one.iterations for one in best], lowest, [one.converged for one in best]
+        return Answered(pd.DataFrame(columns), *passed)
 
 
 class _Best(NamedTuple):
@@ -146,4 +141,4 @@ class Action(OfHistories):
             "action": [int(each.argmax()) for each in chances],
             "probability": [float(each.max()) for each in chances],
         }
-        return Answered(pd.DataFrame(columns), max(iterations), (), all(converged))
+        return Answered(pd.DataFrame(columns), iterations, (), converged)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from precisionflow.config.base import nearest
+from precisionflow.data.readers.mistakes import CellError
 from precisionflow.records.arithmetic import Arithmetic
 from precisionflow.records.columns import listed
 from precisionflow.serving.answers.contract import Contract
@@ -25,6 +26,17 @@ class FieldError(ValueError):
         self.field = field
 
 
+def field_error(mistake: ValueError, *, otherwise: str) -> FieldError:
+    """The same with its field: a cell's or a column's is `columns.NAME[row]` or `columns.NAME`."""
+    if isinstance(mistake, FieldError):
+        return mistake
+    if isinstance(mistake, CellError):
+        row = "" if mistake.row is None else f"[{mistake.row}]"
+        return FieldError(f"columns.{mistake.column}{row}", mistake.problem)
+    told = str(mistake).removeprefix(f"{otherwise}, ").removeprefix(f"{otherwise}: ")
+    return FieldError(otherwise, told)
+
+
 class Given(NamedTuple):
     """A request as its endpoint reads it."""
 
@@ -37,11 +49,12 @@ class Answered(NamedTuple):
 
     columns: pd.DataFrame
     """One row for each row of the batch."""
-    iterations: int = 0
-    """Of message passing, the most of any row; 0: the answer is no message passing."""
+    iterations: Sequence[int] = ()
+    """Of every row's message passing; none: the answer is no message passing."""
     free_energies: Sequence[float] = ()
     """Of every row, in nats, where the endpoint has them."""
-    converged: bool = True
+    converged: Sequence[bool] = ()
+    """Of every row, whether its message passing converged; none: all did."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,11 @@ class Endpoint(ABC):
     """Whether its answers are found by iterations that may not converge."""
     name: str
     contract: Contract
+
+    @property
+    def apart(self) -> bool:
+        """Whether no two requests may share a batch, as the answers to its rows depend on the batch."""
+        return False
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from precisionflow.evaluation.tasks.images import ImagePredictor
-from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given
 from precisionflow.serving.endpoints.predict import PredictRows
@@ -18,7 +17,8 @@ from precisionflow.serving.endpoints.predict import PredictRows
 class ImagePerception(Endpoint):
     """p(class given image), and the free energy of the image, -ln of the mean over classes of exp(-F), in nats.
 
-    Where settling raises the energy there is no posterior: the answers are null and not converged.
+    Where settling raises the energy of an image, or it has no finite one, there is no posterior: its answers are null
+    and not converged.
     """
 
     passes_messages = True
@@ -32,19 +32,23 @@ class ImagePerception(Endpoint):
         contract = Contract.of(rows.contract.inputs, dict.fromkeys(names, "double"))
         return cls("perception", contract, rows, predictor)
 
+    @property
+    def apart(self) -> bool:
+        return self.rows.apart
+
     def read(self, columns: Columns) -> Given:
         return self.rows.read(columns)
 
     def answer(self, given: Sequence[Any], params: Mapping[str, Any]) -> Answered:  # noqa: ARG002 - it takes none
-        images, names = np.concatenate(given), list(self.contract.outputs)
-        iterations = self.predictor.model.config.iterations
-        try:
-            stated = self.predictor.stated(images)
-        except Unsettled:
-            nothing = pd.DataFrame(np.full((len(images), len(names)), np.nan), columns=names)
-            return Answered(nothing, iterations, converged=False)
+        images, names = self.predictor.taken(np.concatenate(given)), list(self.contract.outputs)
+        stated = self.predictor.stated_each(images)
         found = np.column_stack([stated.probabilities, stated.energy])[:, -len(names) :]
-        return Answered(pd.DataFrame(found, columns=names), iterations, stated.energy.tolist())
+        converged = np.isfinite(found).all(axis=1)
+        found[~converged] = np.nan
+        iterations = [self.predictor.model.config.iterations] * len(images)
+        return Answered(
+            pd.DataFrame(found, columns=names), iterations, found[:, -1].tolist(), converged.tolist()
+        )
 
     def example(self) -> Columns | None:
         return self.rows.example()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.records.arithmetic import Arithmetic, ArithmeticCard
 from precisionflow.serving.answers.of_task import Answers
 from precisionflow.serving.answers.rows import OfFeatures
@@ -39,6 +40,11 @@ class PredictRows(Predict):
     """Of the variants of this model; none: it answers in float32."""
     variants: Mapping[Arithmetic, ServedModel] = field(default_factory=dict)
     of: Arithmetic = "float32"
+
+    @property
+    def apart(self) -> bool:
+        predictor = self.model.predictor
+        return isinstance(predictor, ImagePredictor) and predictor.model.learning.looks_at_batches
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -1,5 +1,7 @@
 """A model behind its queue: the question that a request's body is, batches computed, convergence remembered."""
 
+import itertools
+import math
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -8,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from precisionflow.records.arithmetic import Arithmetic
-from precisionflow.serving.endpoints.endpoint import Answered, Endpoint, FieldError
+from precisionflow.serving.endpoints.endpoint import Answered, Endpoint, FieldError, field_error
 from precisionflow.serving.server.batches import Batches, Request
 from precisionflow.serving.server.limits import Limits
 from precisionflow.serving.server.measures import Measures, observe
@@ -40,10 +42,8 @@ class Kind(NamedTuple):
 
     endpoint: str
     params: tuple[tuple[str, Any], ...]
-
-
-class Unconverged(Exception):
-    """Message passing ended without convergence."""
+    apart: int | None = None
+    """A number of its own for each request that shares a batch with none."""
 
 
 class Answering:
@@ -55,6 +55,7 @@ class Answering:
         self.name, self.endpoints, self.limits, self.measures = name, endpoints, limits, measures
         self.batches = Batches(self._compute, limits, queued=self._queued)
         self._converged: tuple[bool, ...] = ()
+        self._apart = itertools.count()
         for each in endpoints.values():
             measures.begin(name, each.name)
 
@@ -80,7 +81,8 @@ class Answering:
                 "columns", f"has {given_rows} rows; {self.limits.rows} are the most, ask in parts"
             )
         rows, value = _of_field("columns", lambda: endpoint.read(asked.columns))
-        kind = Kind(endpoint.name, tuple(sorted(given.items())))
+        apart = next(self._apart) if endpoint.apart else None
+        kind = Kind(endpoint.name, tuple(sorted(given.items())), apart)
         return Request(kind, rows, value, asked.deadline or self.limits.deadline, asked.tolerance)
 
     async def answer(self, endpoint: Endpoint, request: Request) -> bytes:
@@ -128,12 +130,13 @@ class Answering:
         self.measures.computing.labels(*labels).observe(seconds)
         self.measures.rows.labels(*labels).observe(rows)
         self.measures.arithmetic.labels(*labels, endpoint.arithmetic).inc()
-        if answered.iterations:
-            self.measures.iterations.labels(*labels).observe(answered.iterations)
-        if len(answered.free_energies):
-            observe(self.measures.free_energy.labels(*labels), sum(answered.free_energies) / rows)
+        if len(answered.iterations):
+            self.measures.iterations.labels(*labels).observe(max(answered.iterations))
+        if finite := [energy for energy in answered.free_energies if math.isfinite(energy)]:
+            observe(self.measures.free_energy.labels(*labels), sum(finite) / len(finite))
         if endpoint.passes_messages:
-            self._converged = (*self._converged, answered.converged)[-LAST:]
+            most = not len(answered.converged) or 2 * sum(answered.converged) > rows
+            self._converged = (*self._converged, most)[-LAST:]
         return list(_texts(answered, requests, endpoint.arithmetic))
 
 
@@ -152,13 +155,11 @@ def asked_in(body: bytes) -> Question:
 
 
 def _of_field(field: str, work: Any) -> Any:
-    """What `work` gives; a ValueError that names no field is the `field`'s."""
+    """What `work` gives; a ValueError that names neither field nor cell is the `field`'s."""
     try:
         return work()
-    except FieldError:
-        raise
     except ValueError as mistake:
-        raise FieldError(field, str(mistake).removeprefix(f"{field}, ").removeprefix(f"{field}: ")) from None
+        raise field_error(mistake, otherwise=field) from None
 
 
 def _texts(answered: Answered, requests: Sequence[Request], arithmetic: Arithmetic) -> Iterator[bytes]:
@@ -172,7 +173,8 @@ def _texts(answered: Answered, requests: Sequence[Request], arithmetic: Arithmet
         whole = start == 0 and end == len(answered.columns)
         part = columns if whole else {name: cells[start:end] for name, cells in columns.items()}
         said: dict[str, Any] = {"columns": part, "rows": request.rows, "arithmetic": arithmetic}
-        if answered.iterations:
-            said |= {"iterations": answered.iterations, "converged": answered.converged}
+        if len(answered.iterations):
+            converged = all(answered.converged[start:end])
+            said |= {"iterations": max(answered.iterations[start:end]), "converged": converged}
         yield to_json(said, inf_nan_mode="null")
         start = end

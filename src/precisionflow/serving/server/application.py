@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from precisionflow import __version__
 from precisionflow.records.arithmetic import Arithmetic
 from precisionflow.serving.answers.contract import Contract
-from precisionflow.serving.endpoints.endpoint import Endpoint, FieldError
+from precisionflow.serving.endpoints.endpoint import Endpoint, field_error
 from precisionflow.serving.server.answering import Answering, Question
 from precisionflow.serving.server.batches import Full, Late
 from precisionflow.serving.server.guard import Guard, said
@@ -54,13 +54,13 @@ class Serving:
     async def running(self, _application: FastAPI) -> AsyncIterator[None]:
         """The workers of all models, and probes, while the application runs."""
         tasks = [asyncio.create_task(model.batches.run()) for model in self.models.values()]
+        tasks.append(asyncio.create_task(self._probe()))
         for task in tasks:
             task.add_done_callback(self._ended)
-        probes = asyncio.create_task(self._probe())
         yield
-        for task in (probes, *tasks):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(probes, *tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for model in self.models.values():
             model.batches.close()
 
@@ -94,6 +94,7 @@ def application(models: Sequence[Answering], measures: Measures) -> tuple[FastAP
         version=__version__,
         description="Predictions with their uncertainty, posteriors, policies and actions of trained models.",
         lifespan=serving.running,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         telemetry=SILENT,
@@ -143,8 +144,6 @@ def _question(app: FastAPI, model: Answering, endpoint: Endpoint) -> None:
             )
         try:
             return _json(await model.answer(endpoint, model.question(endpoint, await request.body())))
-        except FieldError as mistake:
-            return _json(said(str(mistake), field=mistake.field), 400 if mistake.field == "body" else 422)
         except Full as full:
             told = f"the queue is full; come again in {full.seconds} s"
             return _json(said(told), 503, retry=full.seconds)
@@ -152,7 +151,8 @@ def _question(app: FastAPI, model: Answering, endpoint: Endpoint) -> None:
             told = "deadline: it passed before there was a worker; ask again or allow more"
             return _json(said(told, field="deadline"), 504)
         except ValueError as mistake:
-            return _json(said(f"columns: {mistake}", field="columns"), 422)
+            found = field_error(mistake, otherwise="columns")
+            return _json(said(str(found), field=found.field), 400 if found.field == "body" else 422)
 
     app.add_api_route(
         f"/models/{model.name}/{endpoint.name}",
@@ -196,7 +196,7 @@ def _refused(serving: Serving) -> Any:
         assert isinstance(error, HTTPException)
         if error.status_code != 404:
             return _json(said(f"{request.method} {request.url.path}: {error.detail}"), error.status_code)
-        parts = request.url.path.strip("/").split("/")
+        parts = request.url.path.removeprefix("/").split("/")
         if parts[0] == "models" and len(parts) > 1 and parts[1] not in serving.models:
             there = ", ".join(serving.models)
             return _json(said(f"model: given {parts[1]!r}; there are {there}", field="model"), 404)

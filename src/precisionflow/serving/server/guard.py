@@ -1,4 +1,4 @@
-"""What every HTTP request passes: its body read within bounds, requests in flight, time from headers to answer."""
+"""What every HTTP request passes: its body read within bounds, requests in flight, time from body to answer."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
+SPARED = "spared"
+"""Key of a scope's state on connections beyond the most from which questions are taken."""
+PATIENCE = 1.0
+"""Seconds that a client on such a connection has, to leave it to others."""
 
 
 def said(error: str, *, field: str | None = None) -> bytes:
@@ -24,8 +28,17 @@ def said(error: str, *, field: str | None = None) -> bytes:
     return to_json({"error": " ".join(error.split()), "field": field})
 
 
+def crowded(limits: Limits) -> str:
+    """What a question beyond the most connections is told."""
+    return f"{limits.connections} connections are open, the most there may be; come again in 1 s"
+
+
 class Guard:
-    """The application behind bounds on bodies; questions are counted and timed, whatever becomes of them."""
+    """The application behind bounds on bodies; questions are counted and timed, whatever becomes of them.
+
+    A question is in flight from when it is whole until its answer begins: how long its client takes to send the one
+    and to take the other is no load that more replicas would share.
+    """
 
     def __init__(self, application: Application, limits: Limits, measures: Measures) -> None:
         self.application, self.limits, self.measures = application, limits, measures
@@ -36,10 +49,11 @@ class Guard:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
+        spared = SPARED in scope.get("state", {})
         if scope["method"] != "POST":
-            await self.application(scope, receive, self._closing(send))
+            await self.application(scope, receive, _last(send) if spared else self._closing(send))
             return
-        start, status = time.perf_counter(), "499"  # the client went away
+        status = "499"  # the client went away
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -47,15 +61,13 @@ class Guard:
                 status = str(message["status"])
             await send(message)
 
-        self.measures.in_flight.inc()
         try:
-            await self._bounded(scope, receive, self._closing(counted))
+            if spared:
+                await refuse(counted, 503, crowded(self.limits), rest=receive, wait=PATIENCE, retry=1)
+            else:
+                await self._bounded(scope, receive, self._closing(counted))
         finally:
-            self.measures.in_flight.dec()
-            # Labels are those of a route: a client's own words would be series without end.
-            labels = scope.get("state", {}).get("question", ("", ""))
-            self.measures.requests.labels(*labels, status).inc()
-            self.measures.seconds.labels(*labels).observe(time.perf_counter() - start)
+            self.measures.requests.labels(*_labels(scope), status).inc()
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application with a body that is whole; 413 for one that is too large, 408 for one that does not come."""
@@ -82,22 +94,52 @@ class Guard:
         except TimeoutError:
             await refuse(send, 408, f"not there after {wait:g} s; send it at once", field="body")
             return
-        given: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        await self._asked(scope, bytes(body), receive, send)
+
+    async def _asked(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """The application with a whole body, counted as in flight and timed until its answer begins."""
+        given: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        start, answered = time.perf_counter(), False
 
         async def whole() -> Message:
             return given.pop() if given else await receive()
 
-        await self.application(scope, whole, send)
+        def end() -> None:
+            nonlocal answered
+            if not answered:
+                answered = True
+                self.measures.in_flight.dec()
+                self.measures.seconds.labels(*_labels(scope)).observe(time.perf_counter() - start)
+
+        async def timed(message: Message) -> None:
+            end()
+            await send(message)
+
+        self.measures.in_flight.inc()
+        try:
+            await self.application(scope, whole, timed)
+        finally:
+            end()
 
     def _closing(self, send: Send) -> Send:
         """While the server drains, a connection ends with its answer, so that its client goes to another server."""
+        return _last(send, lambda: self.draining)
 
-        async def last(message: Message) -> None:
-            if self.draining and message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
-            await send(message)
 
-        return last
+def _last(send: Send, holds: Callable[[], bool] = lambda: True) -> Send:
+    """The connection ends with an answer that begins while it `holds`."""
+
+    async def last(message: Message) -> None:
+        if message["type"] == "http.response.start" and holds():
+            message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+        await send(message)
+
+    return last
+
+
+def _labels(scope: Scope) -> tuple[str, str]:
+    """Model and endpoint of a route, empty of none: a client's own words would be series without end."""
+    return scope.get("state", {}).get("question", ("", ""))  # type: ignore[no-any-return]
 
 
 async def refuse(
@@ -108,6 +150,7 @@ async def refuse(
     field: str | None = None,
     rest: Receive | None = None,
     wait: float = 0.0,
+    retry: int | None = None,
 ) -> None:
     """Answer before the body is read; the connection ends, since what follows on it is the rest of the body.
 
@@ -116,6 +159,8 @@ async def refuse(
     """
     body = said(f"{field}: {error}" if field else error, field=field)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if retry is not None:
+        headers.append((b"retry-after", str(retry).encode()))
     await send(
         {"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]}
     )

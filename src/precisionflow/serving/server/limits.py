@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LONGEST = 86_400.0
+"""Seconds that any of the times may be at most: clocks and timers take no infinite ones."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -18,19 +21,24 @@ class Limits:
     body: int = 16 << 20
     """Most bytes of a request's body."""
     receive: float = 10.0
-    """Longest time for the headers of a request, and for its body."""
+    """Longest time for the headers of a request, for its body, and for its client to take the answer."""
     connections: int = 1000
-    """Most open connections."""
+    """Most open connections that questions are taken from; `server.process.SPARE` more are asked for health alone."""
     drain: float = 0.0
     """Time after SIGTERM in which requests are still accepted, on connections that close behind their answer."""
 
     def __post_init__(self) -> None:
-        for name in ("rows", "waiting", "deadline", "body", "receive", "connections"):
+        for name in ("rows", "waiting", "body", "connections"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: given {getattr(self, name):g}; give a number above 0")
+                raise ValueError(f"{name}: given {getattr(self, name)}; give a number above 0")
+        for name in ("deadline", "receive"):
+            if not 0 < getattr(self, name) <= LONGEST:
+                raise ValueError(
+                    f"{name}: given {getattr(self, name):g}; give seconds above 0, {LONGEST:g} at most"
+                )
         for name in ("fill", "drain"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: given {getattr(self, name):g}; give 0 or more seconds")
+            if not 0 <= getattr(self, name) <= LONGEST:
+                raise ValueError(f"{name}: given {getattr(self, name):g}; give 0 to {LONGEST:g} seconds")
         if self.waiting < self.rows:
             raise ValueError(
                 f"waiting: given {self.waiting}, fewer than the {self.rows} rows of one request; give as many or more"

@@ -64,7 +64,7 @@ class Measures:
         )
         self.seconds = self._histogram(
             "precisionflow_request_seconds",
-            "From the headers of a request to its answer, queueing included.",
+            "From the last byte of a request to the first of its answer, queueing included.",
         )
         self.queued = self._histogram(
             "precisionflow_queue_seconds", "From the arrival of a request to the start of its batch."

@@ -1,4 +1,4 @@
-"""The process of a server: its socket, clients that send nothing, SIGTERM with requests in flight."""
+"""The process of a server: its socket, clients that send or take nothing, SIGTERM with requests in flight."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from precisionflow.serving.server.answering import Answering
 from precisionflow.serving.server.application import Serving, guarded
-from precisionflow.serving.server.guard import Guard, said
+from precisionflow.serving.server.guard import PATIENCE, SPARED, Guard, crowded, said
 from precisionflow.serving.server.limits import Limits
 from precisionflow.serving.server.measures import Measures
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept: longer than balancers keep theirs."""
 MOST_PORTS = 65_535
+SPARE = 32
+"""Connections beyond the most from which questions are taken: who asks for health is answered on them."""
 GRACE = 20.0
 """Seconds beyond the deadline of a request until the process ends in spite of it."""
 
@@ -102,17 +104,27 @@ class Server(uvicorn.Server):
 
 
 def protocol(limits: Limits) -> type[H11Protocol]:
-    """HTTP/1.1 that answers 408 where the headers of a request do not come, 503 to connections beyond the most."""
+    """HTTP/1.1 that answers 408 where the headers of a request do not come, 503 to connections beyond the most.
+
+    A connection whose client does not take its answer in time ends.
+    """
 
     class Bounded(H11Protocol):
         _silent: asyncio.TimerHandle | None = None
+        _untaken: asyncio.TimerHandle | None = None
+        _patience = limits.receive
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > limits.connections:
-                told = f"{limits.connections} connections are open, the most there may be; come again in 1 s"
-                self._end(503, "Service Unavailable", told, b"Retry-After: 1\r\n")
+            # so that `pause_writing` says that the client has something to take, `resume_writing` that it took all
+            transport.set_write_buffer_limits(high=0)
+            beyond = len(self.connections) - limits.connections
+            if beyond > SPARE:
+                self._end(503, "Service Unavailable", crowded(limits), b"Retry-After: 1\r\n")
                 return
+            if beyond > 0:
+                self._patience = min(PATIENCE, limits.receive)
+                self.app_state = {**self.app_state, SPARED: True}
             self._listen()
 
         def data_received(self, data: bytes) -> None:
@@ -124,10 +136,24 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._heard()
+            self._took()
             super().connection_lost(exc)
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._untaken = self.loop.call_later(self._patience, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._took()
+            super().resume_writing()
+
+        def _took(self) -> None:
+            if self._untaken is not None:
+                self._untaken.cancel()
+                self._untaken = None
+
         def _listen(self) -> None:
-            self._silent = self.loop.call_later(limits.receive, self._late)
+            self._silent = self.loop.call_later(self._patience, self._late)
 
         def _heard(self) -> None:
             if self._silent is not None:
@@ -136,7 +162,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
         def _late(self) -> None:
             self._silent = None
-            told = f"headers: not there after {limits.receive:g} s; send them at once"
+            told = f"headers: not there after {self._patience:g} s; send them at once"
             self._end(408, "Request Timeout", told)
 
         def _end(self, status: int, phrase: str, told: str, more: bytes = b"") -> None:
