@@ -75,10 +75,6 @@ class Priced(NamedTuple):
         """ln Z = dual + ln p(sum = B)."""
         return self.dual + self.at_budget
 
-    def expected(self, values: Potentials) -> Rows:
-        """E[sum_i values_i(k_i)]."""
-        return (self.log_probabilities.exp() * values).sum((-2, -1))
-
 
 def priced(given: Potentials, budget: int, at: Levels) -> Priced:
     """The product of largest ELBO among those whose expected sum is the budget; its gradient goes through the price.
