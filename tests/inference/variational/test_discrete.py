@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import pytest
 import torch
@@ -82,19 +83,42 @@ def test_messages_are_exact_without_cycles(made):
 
 
 def test_a_hidden_markov_model_is_the_forward_algorithm():
-    """100 steps: 3^100 joint states are never built."""
+    """3,300 steps: 3^3300 joint states are never built, and nothing is as deep as the chain is long."""
     torch.manual_seed(4)
     turn = torch.randn(3, 3, dtype=torch.float64).log_softmax(dim=1)
-    seen = torch.randn(100, 3, dtype=torch.float64)
-    names = [f"x{t:03}" for t in range(100)]
-    tables = [Table((name,), row) for name, row in zip(names, seen, strict=True)]
-    tables += [Table(pair, turn) for pair in itertools.pairwise(names)]
+    seen = torch.randn(3300, 3, dtype=torch.float64)
+    names = [f"x{t}" for t in range(len(seen))]
+    tables = [Table(names[:1], seen[0])]
+    tables += [Table(pair, turn + row) for pair, row in zip(itertools.pairwise(names), seen[1:], strict=True)]
     forward = seen[0]
     for row in seen[1:]:
         forward = (forward[:, None] + turn).logsumexp(dim=0) + row
     found = by_messages(tables)
     assert found.log_evidence.item() == pytest.approx(forward.logsumexp(dim=0).item(), rel=1e-12)
-    torch.testing.assert_close(found.probabilities["x099"], forward.softmax(dim=0))
+    torch.testing.assert_close(found.probabilities[names[-1]], forward.softmax(dim=0))
+
+
+def ring(length):
+    return [table(f"x{at}", f"x{(at + 1) % length}") for at in range(length)]
+
+
+def star(length):
+    return [table("hub", f"x{at}") for at in range(length)]
+
+
+@pytest.mark.parametrize("made", [ring, star])
+def test_work_grows_with_the_tables_and_not_with_their_square(made):
+    """Calls of functions, counted."""
+    counts = []
+    for length in (25, 200):
+        tables, calls = made(length), []
+        sys.setprofile(lambda *_, calls=calls: calls.append(1))
+        try:
+            by_junction_tree(tables)
+        finally:
+            sys.setprofile(None)
+        counts.append(len(calls) / length)
+    assert counts[1] < 1.2 * counts[0]
 
 
 def test_what_is_impossible_has_probability_0():
@@ -125,9 +149,12 @@ def test_what_is_impossible_has_probability_0():
         (lambda: Table(("a", "a"), torch.zeros(2, 2)), "each named once"),
         (lambda: Table(("a",), torch.tensor([0.0, math.nan])), "table a: logarithms have to be finite"),
         (lambda: Table(("a",), torch.tensor([0.0, math.inf])), "table a: logarithms have to be finite"),
+        (lambda: Table(("a",), "x"), "table a: logarithms: given 'x'; give a number"),
+        (lambda: Table((1, 2), torch.zeros(2, 2)), "table: variable: given 1, which is int; give its name"),
+        (lambda: Table("ab", torch.zeros(2, 2)), "table: variables: given 'ab', which is str; give names"),
     ],
 )
 def test_what_cannot_be_is_one_line(do, line):
-    with pytest.raises(ValueError, match=line) as raised:
+    with pytest.raises((ValueError, TypeError), match=line) as raised:
         do()
     assert "\n" not in str(raised.value)

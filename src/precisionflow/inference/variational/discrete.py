@@ -3,8 +3,10 @@
 p(x) = exp(sum of log tables) / Z. Every way takes logarithms and gives them, so that zeros (-inf) are exact.
 """
 
+import heapq
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -13,6 +15,8 @@ import networkx
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from precisionflow.inference.variational.families import array, require_kind
 
 MOST_STATES = 2**24
 """Joint states of the largest table that is built."""
@@ -28,9 +32,13 @@ class Table:
     logs: Float[Tensor, "..."]
 
     def __post_init__(self) -> None:
-        logs = torch.as_tensor(self.logs, dtype=torch.float64)
-        object.__setattr__(self, "logs", logs)
+        require_kind(self.variables, (tuple, list), "table: variables", "names of them, such as ('a', 'b')")
+        for each in self.variables:
+            require_kind(each, (str,), "table: variable", "its name")
         name = " ".join(self.variables)
+        logs = array(self.logs, f"table {name}: logarithms", torch.float64)
+        object.__setattr__(self, "variables", tuple(self.variables))
+        object.__setattr__(self, "logs", logs)
         if (
             logs.ndim != len(self.variables)
             or len(set(self.variables)) < len(self.variables)
@@ -57,13 +65,15 @@ Way = Callable[[Sequence[Table]], Marginals]
 def by_enumeration(tables: Sequence[Table]) -> Marginals:
     """The table of all joint states: their number is the product of all variables' states."""
     sizes = _sizes(tables)
-    joint = _product(tables, tuple(sizes), sizes)
-    return _normalised(joint.logs, {name: _marginal(joint, (name,)).logs for name in sizes})
+    every = tuple(sizes)
+    joint = _product(tables, every, sizes, tables[0].logs.device)
+    return _normalised(joint, {name: _marginal(joint, every, (name,)) for name in sizes})
 
 
 def by_messages(tables: Sequence[Table]) -> Marginals:
-    """Sum-product on a graph without cycles: as many operations as the tables have entries.
+    """Sum-product on a graph without cycles: the junction tree, whose cliques are the variables of single tables.
 
+    A message costs the entries of the table that it leaves, and all messages are two for each place where tables meet.
     ValueError where the graph of variables and tables has a cycle.
     """
     graph = networkx.Graph([(name, at) for at, table in enumerate(tables) for name in table.variables])
@@ -81,51 +91,122 @@ def by_junction_tree(tables: Sequence[Table]) -> Marginals:
     Its cost is that of the largest clique. ValueError where that has more than `MOST_STATES` joint states.
     """
     sizes = _sizes(tables)
-    tree = _tree(tables)
-    homes: dict[Names, list[Table]] = {clique: [] for clique in tree}
+    tree = _tree(tables, sizes)
+    held: list[list[Table]] = [[] for _ in tree.cliques]
     for table in tables:
-        homes[_home(table, tree)].append(table)
-    potentials = {clique: _product(own, clique, sizes) for clique, own in homes.items()}
-    sent: dict[tuple[Names, Names], Table] = {}
-    edges = [edge for root in _roots(tree) for edge in networkx.dfs_edges(tree, root)]
-    for source, target in [*((child, parent) for parent, child in reversed(edges)), *edges]:
-        others = [sent[other, source] for other in tree[source] if other != target]
-        both = tuple(name for name in source if name in target)
-        sent[source, target] = _marginal(_product([potentials[source], *others], source, sizes), both)
-    beliefs = [
-        _product([own, *(sent[other, clique] for other in tree[clique])], clique, sizes)
-        for clique, own in potentials.items()
+        held[tree.homes[min(table.variables, key=tree.order.__getitem__)]].append(table)
+    device = tables[0].logs.device
+    own = [_product(each, clique, sizes, device) for clique, each in zip(tree.cliques, held, strict=True)]
+    totals = list(own)
+    # a parent stands before its children
+    heard: list[list[tuple[int, Tensor]]] = [[] for _ in tree.cliques]
+    for at, parent in reversed([*enumerate(tree.parents)]):
+        if parent is not None:
+            clique, above = tree.cliques[at], tree.cliques[parent]
+            both = tuple(name for name in clique if name in above)
+            sent = _aligned(_marginal(totals[at], clique, both), both, above)
+            heard[parent].append((at, sent))
+            totals[parent] = totals[parent] + sent
+    roots = [
+        total.flatten().logsumexp(dim=0)
+        for total, parent in zip(totals, tree.parents, strict=True)
+        if parent is None
     ]
-    of = {name: _marginal(belief, (name,)).logs for belief in beliefs for name in belief.variables}
-    roots = [next(b for b in beliefs if b.variables == root) for root in _roots(tree)]
-    total = torch.stack([root.logs.flatten().logsumexp(dim=0) for root in roots]).sum()
-    return _normalised(total, {name: of[name] for name in sizes})
+    for at, clique in enumerate(tree.cliques):
+        for child, others in _without_each(own[at], heard[at]):
+            below = tree.cliques[child]
+            both = tuple(name for name in clique if name in below)
+            sent = _aligned(_marginal(others, clique, both), both, below)
+            own[child], totals[child] = own[child] + sent, totals[child] + sent
+    logs = {}
+    for name in sizes:
+        at = tree.homes[name]
+        logs[name] = _marginal(totals[at], tree.cliques[at], (name,))
+    return _normalised(torch.stack(roots).sum(), logs)
 
 
-def _tree(tables: Sequence[Table]) -> networkx.Graph:
-    """Cliques of which each variable's form a subtree: a spanning tree of largest overlaps."""
-    graph = networkx.Graph()
+def _without_each(own: Tensor, heard: Sequence[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    """The sum of all but one, for each: by halves, k log2 k additions, since -inf is not taken away again."""
+    if len(heard) == 1:
+        yield heard[0][0], own
+    if len(heard) > 1:
+        half = len(heard) // 2
+        for part, others in ((heard[:half], heard[half:]), (heard[half:], heard[:half])):
+            yield from _without_each(reduce(torch.add, (sent for _, sent in others), own), part)
+
+
+class _Tree(NamedTuple):
+    """Cliques of a triangulated graph, those of each variable connected: a spanning tree of largest overlaps."""
+
+    cliques: list[Names]
+    parents: list[int | None]
+    """Place of a clique that stands before it and has all that it shares with those before it; None: of a root."""
+    homes: dict[str, int]
+    """The first clique that has the variable."""
+    order: dict[str, int]
+    """In which variables were taken away: the home of the first of a table has all of them."""
+
+
+def _tree(tables: Sequence[Table], sizes: Mapping[str, int]) -> _Tree:
+    """Each variable and its neighbours when it is taken away, largest such sets alone (Blair & Peyton 1993)."""
+    near = _taken_away(tables, sizes)
+    order = {name: at for at, name in enumerate(near)}
+    cliques: list[set[str]] = []
+    parents: list[int | None] = []
+    homes: dict[str, int] = {}
+    for name in reversed(near):
+        others = near[name]
+        parent = homes[min(others, key=order.__getitem__)] if others else None
+        if parent is not None and len(cliques[parent]) == len(others):
+            cliques[parent].add(name)
+            homes[name] = parent
+        else:
+            homes[name] = len(cliques)
+            cliques.append({name, *others})
+            parents.append(parent)
+    return _Tree([tuple(sorted(clique)) for clique in cliques], parents, homes, order)
+
+
+def _taken_away(tables: Sequence[Table], sizes: Mapping[str, int]) -> dict[str, set[str]]:
+    """Variables in the order in which they are taken away, and their neighbours then, which it connects.
+
+    First one whose neighbours are connected, as long as there is one, else one of fewest: a graph that needs no edge
+    more gets none.
+    """
+    near: dict[str, set[str]] = {name: set() for name in sizes}
     for table in tables:
-        graph.add_nodes_from(table.variables)
-        graph.add_edges_from((a, b) for a in table.variables for b in table.variables if a < b)
-    chordal, _ = networkx.complete_to_chordal_graph(graph)
-    cliques = sorted(tuple(sorted(clique)) for clique in networkx.find_cliques(chordal))
-    overlaps = networkx.Graph()
-    overlaps.add_nodes_from(cliques)
-    overlaps.add_weighted_edges_from(
-        (a, b, len(shared)) for a in cliques for b in cliques if a < b and (shared := set(a) & set(b))
-    )
-    return networkx.maximum_spanning_tree(overlaps)
+        for name in table.variables:
+            near[name].update(other for other in table.variables if other != name)
+    places = {name: at for at, name in enumerate(sizes)}
 
+    def cost(name: str) -> tuple[bool, int, int]:
+        others = near[name]
+        connected = all(
+            len(near[one]) >= len(others) and len(near[one] & others) == len(others) - 1 for one in others
+        )
+        return not connected, len(others), places[name]
 
-def _roots(tree: networkx.Graph) -> list[Names]:
-    """A clique of each tree of the forest."""
-    return [min(part) for part in networkx.connected_components(tree)]
-
-
-def _home(table: Table, cliques: Iterable[Names]) -> Names:
-    """The first clique that has all its variables."""
-    return next(clique for clique in cliques if set(table.variables) <= set(clique))
+    costs = {name: cost(name) for name in sizes}
+    queue = sorted((of, name) for name, of in costs.items())
+    taken: dict[str, set[str]] = {}
+    while queue:
+        of, name = heapq.heappop(queue)
+        if name in taken or of != costs[name]:
+            continue
+        others = taken[name] = near.pop(name)
+        for one in others:
+            near[one].remove(name)
+        touched = set(others)
+        if of[0]:
+            for one, other in itertools.combinations(others, 2):
+                if other not in near[one]:
+                    near[one].add(other)
+                    near[other].add(one)
+                    touched |= near[one] & near[other]
+        for one in touched:
+            costs[one] = cost(one)
+            heapq.heappush(queue, (costs[one], one))
+    return taken
 
 
 def _sizes(tables: Sequence[Table]) -> dict[str, int]:
@@ -142,7 +223,7 @@ def _sizes(tables: Sequence[Table]) -> dict[str, int]:
     return sizes
 
 
-def _product(tables: Sequence[Table], onto: Names, sizes: Mapping[str, int]) -> Table:
+def _product(tables: Sequence[Table], onto: Names, sizes: Mapping[str, int], device: torch.device) -> Tensor:
     """Sum of logarithms over the joint states of `onto`."""
     shape = [sizes[name] for name in onto]
     if math.prod(shape) > MOST_STATES:
@@ -150,21 +231,21 @@ def _product(tables: Sequence[Table], onto: Names, sizes: Mapping[str, int]) -> 
             f"tables: {math.prod(shape)} joint states of {', '.join(onto)} are more than {MOST_STATES}, the most "
             "that are built"
         )
-    start = torch.zeros(shape, dtype=torch.float64)
-    return Table(onto, reduce(torch.add, (_aligned(table, onto) for table in tables), start))
+    start = torch.zeros(shape, dtype=torch.float64, device=device)
+    return reduce(torch.add, (_aligned(table.logs, table.variables, onto) for table in tables), start)
 
 
-def _aligned(table: Table, onto: Names) -> Tensor:
+def _aligned(logs: Tensor, variables: Names, onto: Names) -> Tensor:
     """Axes in the order of `onto`, of length 1 where the table lacks the variable."""
-    order = sorted(table.variables, key=onto.index)
-    moved = table.logs.permute([table.variables.index(name) for name in order])
+    order = sorted(variables, key=onto.index)
+    moved = logs.permute([variables.index(name) for name in order])
     return moved.reshape([moved.shape[order.index(name)] if name in order else 1 for name in onto])
 
 
-def _marginal(table: Table, kept: Names) -> Table:
+def _marginal(logs: Tensor, variables: Names, kept: Names) -> Tensor:
     """logsumexp over the other variables."""
-    gone = [at for at, name in enumerate(table.variables) if name not in kept]
-    return Table(kept, table.logs.logsumexp(dim=gone) if gone else table.logs)
+    gone = [at for at, name in enumerate(variables) if name not in kept]
+    return logs.logsumexp(dim=gone) if gone else logs
 
 
 def _normalised(total: Tensor, logs: Mapping[str, Tensor]) -> Marginals:

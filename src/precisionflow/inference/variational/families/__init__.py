@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from types import UnionType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -135,6 +136,12 @@ def array(given: Numbers, name: str, dtype: torch.dtype | None = None) -> Tensor
         raise ValueError(
             f"{name}: given {reprlib.repr(given)}; give a number, or rows of equally many numbers"
         ) from None
+
+
+def require_kind(given: object, kinds: type | UnionType | tuple[type, ...], name: str, what: str) -> None:
+    """TypeError for what is of another kind; the message says what to give."""
+    if not isinstance(given, kinds):
+        raise TypeError(f"{name}: given {reprlib.repr(given)}, which is {type(given).__name__}; give {what}")
 
 
 def require_positive(given: Tensor, name: str, what: str) -> None:
