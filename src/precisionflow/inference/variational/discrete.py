@@ -77,11 +77,9 @@ def by_messages(tables: Sequence[Table]) -> Marginals:
     ValueError where the graph of variables and tables has a cycle.
     """
     graph = networkx.Graph([(name, at) for at, table in enumerate(tables) for name in table.variables])
-    try:
-        cycle = networkx.find_cycle(graph)
-    except networkx.NetworkXNoCycle:
+    if not graph or networkx.is_forest(graph):
         return by_junction_tree(tables)
-    through = [str(end) for edge in cycle for end in edge[:1] if isinstance(end, str)]
+    through = [end for edge in networkx.find_cycle(graph) for end in edge[:1] if isinstance(end, str)]
     raise ValueError(f"by_messages: {', '.join(through)} form a cycle; take by_junction_tree")
 
 
