@@ -28,6 +28,7 @@ from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.training.ranks import Ranks
 
 VALUES, STATES, WIDTH, GROUPS = 61, 3, 2, 23
+TOLERANCE = 1e-14
 BUDGET = 150 * VALUES + 7
 
 
@@ -118,7 +119,7 @@ def main(folder: Path, ranks: Ranks) -> None:
     }.items():
         calls = 0
         inferred = infer(
-            model, schedule=coloured, iterations=30, tolerance=1e-14, shared=Shared(variables, total)
+            model, schedule=coloured, iterations=30, tolerance=TOLERANCE, shared=Shared(variables, total)
         )
         beliefs = [part.flatten().tolist() for x in variables for part in inferred[x].natural]
         found[name] = {

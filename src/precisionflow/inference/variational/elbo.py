@@ -1,6 +1,7 @@
 """The evidence lower bound in its three forms, and the free energy F = -ELBO of each factor, in nats."""
 
 from collections.abc import Iterable
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -56,7 +57,8 @@ def evidence_less_divergence(exact: Exact, beliefs: Beliefs) -> Nats:
 
 def sum_of(parts: Iterable[Nats]) -> Nats:
     """Their sum, 0 of none."""
-    return sum(parts, torch.zeros((), dtype=torch.float64))
+    each = [*parts]
+    return reduce(torch.add, each) if each else torch.zeros((), dtype=torch.float64)
 
 
 def energy(factor: Factor, beliefs: Beliefs) -> Nats:

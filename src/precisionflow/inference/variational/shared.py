@@ -58,6 +58,10 @@ class Shared:
             "their start= too, from the same numbers everywhere"
         )
 
+    def every(self, true: bool, *, like: Tensor) -> bool:
+        """Whether it is true on every rank, by one sum of a number that lies where another does."""
+        return not self.total(like.new_tensor(float(not true))).item()
+
     def naturals(
         self, model: Model, together: Sequence[Variable], beliefs: Beliefs
     ) -> dict[Variable, Natural]:

@@ -14,8 +14,10 @@ from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.updates import (
     NOTICED,
+    Convergence,
     Inferred,
     alike,
+    impossible,
     require_apart,
     require_regular,
     start,
@@ -41,8 +43,8 @@ def infer_staged(
 
     Between two exchanges every stage updates its variables in turn, `period` times, by a share `step` of the way to
     the optimum. A stage of one variable takes in all 1 - (1 - step)^period of the way to an optimum that the others
-    have left: small steps do not help where the period is long. Stops when F changes by less than tolerance (1 + |F|),
-    at tolerance 0 after all exchanges, and where it is not finite any more; whether it rose on the way says
+    have left: small steps do not help where the period is long. Stops as `infer` does, and where F is not finite any
+    more; whether it rose on the way says
     `largest_rise`. `held`: the stages of this process, none: all of them. ValueError for stages that do not have every
     variable once, and for mixtures as of `infer`, by the end or twice as many exchanges as `infer` takes iterations.
     """
@@ -51,12 +53,13 @@ def infer_staged(
     turns = {stage: [[variable] for variable in stages[stage]] for stage in held}
     views = {stage: start(model) for stage in held}
     energies: list[float] = []
-    known = start(model)
+    known, settled = start(model), Convergence(tolerance)
     stuck = alike(model, known)
     for done in range(1, exchanges + 1):
         for stage in held:
             for _ in range(period):
                 views[stage] = updated(model, views[stage], turns[stage], step=step)
+        before = known
         known = exchange({variable: views[stage][variable] for stage in held for variable in stages[stage]})
         for stage in held:
             views[stage] = dict(known)
@@ -69,11 +72,11 @@ def infer_staged(
         energies.append(free_energy(model, known).item())
         if not math.isfinite(energies[-1]):
             break
-        if len(energies) > 1 and abs(energies[-2] - energies[-1]) < tolerance * (1 + abs(energies[-1])):
+        if settled(energies, before, known):
             require_apart(stuck)
             require_regular(known)
-            return Inferred(known, energies, converged=True)
-    return Inferred(known, energies, converged=False)
+            return Inferred(known, energies, True, impossible(model, known))
+    return Inferred(known, energies, False, impossible(model, known))
 
 
 def largest_rise(free_energies: Sequence[float]) -> float:

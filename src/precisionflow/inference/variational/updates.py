@@ -14,9 +14,12 @@ import torch
 
 from precisionflow.inference.counts import require_count
 from precisionflow.inference.variational.elbo import free_energy
-from precisionflow.inference.variational.factors import Beliefs, Message, Variable
+from precisionflow.inference.variational.factors import Beliefs, Factor, Message, Variable
+from precisionflow.inference.variational.factors.categorical import CategoricalFactor
 from precisionflow.inference.variational.factors.gaussian import GaussianFactor
+from precisionflow.inference.variational.factors.prior import Prior
 from precisionflow.inference.variational.families import ExponentialFamily, Natural, require_digits
+from precisionflow.inference.variational.families.categorical import LOG_TINY, Categorical
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
 from precisionflow.inference.variational.families.wishart import Wishart
 from precisionflow.inference.variational.model import Model
@@ -25,6 +28,8 @@ from precisionflow.inference.variational.shared import Shared
 
 NOTICED = 2
 """Iterations after which whatever tells states of a mixture apart has reached the chances of its values."""
+SLOWEST = 1e-3
+"""Share of its distance to the end by which a belief is taken to move at least; rounding may look slower."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Inferred:
     free_energies: list[float]
     """F = -ELBO after each iteration, in nats; with tolerance 0 after the last alone."""
     converged: bool
+    impossible: tuple[str, ...] = ()
+    """Factors of this process of which the beliefs hold what has probability 0; F has 1e8 nats for each."""
 
     def __getitem__(self, variable: Variable) -> Any:
         """The belief about a variable, a member of its family."""
@@ -57,8 +64,8 @@ def infer(
 ) -> Inferred:
     """Beliefs of least free energy, from those at the start.
 
-    Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
-    `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
+    Stops when F changes little and every belief is within `tolerance` nats of where it goes, whatever the size of F
+    (`Convergence`); at tolerance 0 after all iterations, and F is not computed on the way. `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
     the same time from other data, have a part in. ValueError where F is not finite, where rounding has
     made a precision singular, and for a mixture whose components
     begin alike and which nothing tells apart in two iterations, so that they stay alike; on all ranks where what they
@@ -77,20 +84,49 @@ def infer(
         shared.require_shared_parents(model)
         shared.require_alike(beliefs)
     energies: list[float] = []
-    converged = False
+    converged, settled = False, Convergence(tolerance, shared)
     for done in range(1, iterations + 1):
-        beliefs = updated(model, beliefs, classes, step=step, shared=shared)
+        before, beliefs = beliefs, updated(model, beliefs, classes, step=step, shared=shared)
         if done == NOTICED:
             require_apart(alike(model, beliefs))
         if tolerance or done == iterations:
             energies.append(free_energy(model, beliefs, shared).item())
             _require_finite(energies[-1], done)
-        if tolerance and len(energies) > 1:
-            converged = abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1]))
+            converged = settled(energies, before, beliefs)
         if converged:
             break
     require_regular(beliefs)
-    return Inferred(beliefs, energies, converged)
+    return Inferred(beliefs, energies, converged, impossible(model, beliefs))
+
+
+class Convergence:
+    """Whether beliefs have settled, asked after each iteration; `shared`: those of all ranks.
+
+    Where F changes by at most tolerance (1 + |F|), the largest divergence J between a belief and the same an iteration
+    ago (`change`) says how far it went, in nats and without a part of F that stays. Changes that shrink from iteration
+    to iteration by r = sqrt(J / J before) add up to 1 / (1 - r) times the last (Aitken): settled is where
+    J / (1 - r)^2 is at most the tolerance. Where F changes by more J is not computed.
+    """
+
+    def __init__(self, tolerance: float, shared: Shared | None = None) -> None:
+        self.tolerance, self.shared = tolerance, shared
+        self._last: float | None = None
+
+    def __call__(self, energies: Sequence[float], before: Beliefs, after: Beliefs) -> bool:
+        """Of free energies up to this iteration, and beliefs before and after it; at tolerance 0 no."""
+        falls = len(energies) < 2 or not self._little(*energies[-2:])
+        if falls or not self.tolerance:
+            self._last = None
+            return False
+        each = [belief.change(before[variable]).max() for variable, belief in after.items()]
+        change = torch.stack(each).max().clamp(min=0)
+        last, self._last = self._last, change.item()
+        shrunk = math.sqrt(self._last / last) if last else 1.0
+        settled = self._last <= self.tolerance * max(1 - shrunk, SLOWEST) ** 2
+        return settled if self.shared is None else self.shared.every(settled, like=change)
+
+    def _little(self, last: float, energy: float) -> bool:
+        return abs(last - energy) <= self.tolerance * (1 + abs(energy))
 
 
 def require_regular(beliefs: Beliefs) -> None:
@@ -127,6 +163,23 @@ def require_apart(mixtures: Sequence[GaussianFactor]) -> None:
             f"{factor.name}: all states of which= begin with the same {names} and nothing tells them apart; "
             "give these a start= that differs between states"
         )
+
+
+def impossible(model: Model, beliefs: Beliefs) -> tuple[str, ...]:
+    """Names of factors to which what has probability 0 costs a nat or more, as where data are impossible."""
+    return tuple(factor.name for factor in model.factors if _most_nats(factor, beliefs) >= 1)
+
+
+def _most_nats(factor: Factor, beliefs: Beliefs) -> float:
+    """Of the plate that has most for states of probability 0, whose number is expected under the beliefs."""
+    match factor:
+        case CategoricalFactor():
+            times = factor.impossible(beliefs)
+        case Prior(child=child, family=Categorical(natural=(logs,))):
+            times = (beliefs[child].mean * (logs <= LOG_TINY)).sum(dim=-1)
+        case _:
+            return 0.0
+    return -LOG_TINY * times.max().item()
 
 
 def start(model: Model) -> Beliefs:

@@ -1,7 +1,7 @@
 """The categorical factor: log p(child given states of parents), whose probabilities are a table or Dirichlet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase as LETTERS
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.factors.plates import joined, onto, require_plates
 from precisionflow.inference.variational.families import Numbers, Plates
-from precisionflow.inference.variational.families.categorical import Categorical, log_probabilities
+from precisionflow.inference.variational.families.categorical import LOG_TINY, Categorical, log_probabilities
 from precisionflow.inference.variational.families.dirichlet import Dirichlet
 
 
@@ -97,6 +97,14 @@ class CategoricalFactor:
     def energy(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
         """-sum over states of their probabilities and <log p>."""
         return -self._contracted(None, beliefs)
+
+    def impossible(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
+        """Expected number of states of the child that the table gives probability 0."""
+        logs = self.conditional.logs
+        if isinstance(logs, Variable):
+            return torch.zeros((), dtype=torch.float64)
+        of_zeros = replace(self.conditional, logs=(logs <= LOG_TINY).to(logs.dtype))
+        return replace(self, conditional=of_zeros)._contracted(None, beliefs)
 
     def message(self, to: Variable, beliefs: Beliefs) -> Message:
         """<log p> over all others; to the Dirichlet expected counts."""

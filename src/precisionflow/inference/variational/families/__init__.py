@@ -20,6 +20,8 @@ from torch import Tensor
 Natural = tuple[Tensor, ...]
 Plates = tuple[int, ...]
 Numbers = Tensor | float | Sequence[float] | Sequence[Sequence[float]]
+ROUNDED = 8 * torch.finfo(torch.float64).eps
+"""Share of a mean, or of what it is a sum of, that rounding may take away or add."""
 LEAST_OWN = 1e-13
 """Share of a number's precision that those before it do not tell; float64 rounds it by about 2e-16."""
 
@@ -79,6 +81,17 @@ class ExponentialFamily(ABC):
         """<log p(x) - log other(x)> under p, in nats."""
         difference = tuple(a - b for a, b in zip(self.natural, other.natural, strict=True))
         return self.inner(difference, self.statistics) - self.log_normaliser + other.log_normaliser
+
+    def change(self, before: Self) -> Float[Tensor, "*plates"]:
+        """KL from before and back (Jeffreys), in nats: <natural - before, <T> - before>, no difference of large numbers.
+
+        What rounds a mean is no change.
+        """
+        natural, statistics = (
+            tuple(a - b for a, b in zip(now, then, strict=True))
+            for now, then in ((self.natural, before.natural), (self.statistics, before.statistics))
+        )
+        return self.inner(natural, statistics)
 
     def damped(self, to: Self, step: float) -> Self:
         """(1 - step) of these natural parameters and step of others; at step 1 the others themselves."""

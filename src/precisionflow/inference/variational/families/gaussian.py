@@ -4,10 +4,12 @@ import math
 from functools import cached_property
 from typing import Any, Self
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.inference.variational.families import (
+    ROUNDED,
     ExponentialFamily,
     Natural,
     Numbers,
@@ -70,6 +72,14 @@ class Gaussian(ExponentialFamily):
     def kl(self, other: Self) -> Scalars:
         """<log p(x) - log other(x)> under p, in nats."""
         return other.energy(self) - self.entropy()
+
+    def change(self, before: Self) -> Scalars:
+        """((precision + before) (mean - before)^2 - (precision - before) (variance - before)) / 2."""
+        squares = (self.mean - before.mean).square_()
+        squares = squares.addcmul_(self.mean, self.mean, value=-(ROUNDED**2)).clamp_(min=0)
+        squares = squares.mul_(self.natural[1] + before.natural[1])
+        difference = self.natural[1] - before.natural[1]
+        return 0.5 * torch.addcmul(squares, difference, self.variance - before.variance, value=-1)
 
     @staticmethod
     def statistics_of(value: Scalars) -> Natural:

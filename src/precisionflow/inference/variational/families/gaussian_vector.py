@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.inference.variational.families import (
+    ROUNDED,
     ExponentialFamily,
     Natural,
     Numbers,
@@ -80,6 +81,15 @@ class GaussianVector(ExponentialFamily):
     def kl(self, other: Self) -> Float[Tensor, "*plates"]:
         """<log p(x) - log other(x)> under p, in nats."""
         return other.energy(self) - self.entropy()
+
+    def change(self, before: Self) -> Float[Tensor, "*plates"]:
+        """(d^T (precision + before) d - tr((precision - before) (covariance - before))) / 2, d = mean - before."""
+        away = self.mean - before.mean
+        rounded = ROUNDED * times(self.covariance.abs(), self.natural[0].abs())
+        away = torch.nn.functional.relu(away.abs() - rounded).copysign(away)
+        squares = (away * times(self.natural[1] + before.natural[1], away)).sum(dim=-1)
+        spreads = (self.natural[1] - before.natural[1]) * (self.covariance - before.covariance)
+        return 0.5 * (squares - spreads.sum(dim=(-2, -1)))
 
     def _energy(self, squares: Matrices) -> Float[Tensor, "*plates"]:
         quadratic = (self.natural[1] * squares).sum(dim=(-2, -1))
