@@ -16,6 +16,24 @@ from precisionflow.inference.allocation.scorers import Summary
 from precisionflow.inference.allocation.shares import Scene, sharing
 from precisionflow.inference.allocation.texture import texture
 from precisionflow.inference.allocation.utility import Utility
+from precisionflow.inference.variational import (
+    Categorical,
+    Dirichlet,
+    Gamma,
+    Gaussian,
+    GaussianVector,
+    Model,
+    Shared,
+    Wishart,
+    categorical,
+    infer,
+    linear,
+    normal,
+)
+from precisionflow.inference.variational.chains import Chain, log_evidence, smoothed
+from precisionflow.inference.variational.discrete import Table, by_enumeration, by_junction_tree
+from precisionflow.inference.variational.exact import exact as posterior
+from precisionflow.inference.variational.staged import infer_staged
 
 BOUNDS = Bounds(4, 28)
 ELSEWHERE = "meta"
@@ -69,3 +87,51 @@ def test_posteriors_plans_and_micro_batches_lie_with_what_is_given() -> None:
             encoded(features, values, tokens, bucketed(tokens, lengths=2)),
         ]
     assert {of.device.type for of in found} == {"cpu"}
+
+
+def inferred(*, numbers: Tensor, eye: Tensor, states: Tensor) -> list[Tensor]:
+    """What every kind of inference finds from tensors of one device."""
+    mixture, line, discrete = Model(), Model(), Model()
+    which = mixture.latent(categorical(mixture.latent(Dirichlet.of(numbers[:2]))), plates=(3,))
+    at = mixture.latent(GaussianVector.of(eye, eye))
+    mixture.observe(normal(at, mixture.latent(Wishart.of(3 * numbers[:2], eye))), eye[[0, 1, 1]], which=which)
+    top = line.latent(Gaussian.of(numbers[0], numbers[1]))
+    low = line.latent(normal(linear((numbers[2], top), offset=numbers), numbers))
+    line.observe(normal(low, numbers), numbers)
+    scale = line.latent(Gamma.of(numbers[0], numbers[1]))
+    first = discrete.latent(Categorical.of(eye[0]))
+    discrete.latent(categorical(eye, given=(first,)))
+    discrete.observe(categorical(eye, given=(first,)), states)
+    known = posterior(discrete)
+    tables = [Table(("a", "b"), eye), Table(("b", "c"), eye)]
+    chain, seen = Chain(eye, eye, eye, eye, eye[0], eye), eye > 0
+    moments = [smoothed(chain, eye, seen), smoothed(chain, eye)]
+    return [
+        *(
+            part
+            for found in (infer(mixture), infer_staged(discrete, [discrete.variables]))
+            for part in parts(found)
+        ),
+        *parts(infer(line, iterations=3, shared=Shared((scale,), lambda x: x))),
+        known.log_evidence,
+        known.divergence(infer(discrete).beliefs),
+        *(each.log_evidence for each in (by_enumeration(tables), by_junction_tree(tables))),
+        *(each for of in moments for each in of),
+        log_evidence(chain, eye, seen),
+    ]
+
+
+def parts(found: Any) -> list[Tensor]:
+    return [part for belief in found.beliefs.values() for part in belief.natural]
+
+
+def test_what_is_inferred_lies_with_what_is_given() -> None:
+    given = {
+        "numbers": torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64),
+        "eye": torch.eye(2, dtype=torch.float64),
+        "states": torch.tensor(0),
+    }
+    here = inferred(**given)
+    with torch.device(ELSEWHERE):
+        there = inferred(**given)
+    torch.testing.assert_close(there, here, rtol=0, atol=0)

@@ -245,6 +245,14 @@ def test_a_scan_is_every_product_from_the_first(count):
         ({"mean": torch.tensor([0.0, torch.nan])}, "chain: mean: has NaN or infinite numbers"),
         ({"covariance": torch.eye(2).expand(4, 2, 2)}, r"chain: covariance has shape \(4, 2, 2\)"),
         ({"observation": torch.zeros(2)}, r"chain: observation has shape \(2,\), it needs a matrix"),
+        ({"mean": 0.0}, r"chain: mean has shape \(\), it needs a row of one number or more"),
+        ({"mean": torch.zeros(2, 1)}, r"chain: mean has shape \(2, 1\), it needs a row"),
+        ({"mean": torch.zeros(0)}, r"chain: mean has shape \(0,\), it needs a row"),
+        (
+            {"observation": torch.zeros(0, 2)},
+            r"observation has shape \(0, 2\), it needs a matrix of one row or",
+        ),
+        ({"noise": torch.zeros(0, 2, 2)}, r"chain: noise has shape \(0, 2, 2\), with a mean of 2 numbers"),
         (
             {"transition": torch.eye(2).expand(4, 2, 2), "noise": torch.eye(2).expand(5, 2, 2)},
             "chain: matrices are of 4 and 5 times",
@@ -280,6 +288,25 @@ def test_states_known_without_error_are_smoothed_as_the_dense_posterior_has_them
 def test_what_are_no_observations_is_one_line(y, line):
     with pytest.raises(ValueError, match=line):
         smoothed(chain(), y)
+
+
+def test_states_that_grow_beyond_float64_are_one_line():
+    """Of 400 times in which a number grows by 10 and nothing of it is seen, until it is seen."""
+    one, steps = torch.eye(1), 400
+    of = Chain(10 * one, one, one, one, [0.0], one)
+    y, seen = torch.ones(steps, 1), torch.zeros(steps, 1, dtype=torch.bool)
+    for asked in (filtered, smoothed, log_evidence):
+        with pytest.raises(ValueError, match="chain: what is known of its states is not finite: they grow"):
+            asked(of, y, seen)
+        found = asked(of, y)
+        assert all(part.isfinite().all() for part in (found if asked is not log_evidence else [found]))
+
+
+def test_what_is_seen_may_be_lists():
+    of, seen = chain(2, 1), [[True], [False], [True]]
+    y = [[1.0], [float("nan")], [2.0]]
+    for mine, wanted in zip(smoothed(of, y, seen), smoothed(of, y, torch.tensor(seen)), strict=True):
+        assert torch.equal(mine, wanted)
 
 
 def test_times_and_masks_that_do_not_fit_are_one_line():

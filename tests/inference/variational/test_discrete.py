@@ -150,6 +150,8 @@ def test_what_is_impossible_has_probability_0():
         (lambda: Table(("a",), torch.tensor([0.0, math.nan])), "table a: logarithms have to be finite"),
         (lambda: Table(("a",), torch.tensor([0.0, math.inf])), "table a: logarithms have to be finite"),
         (lambda: Table(("a",), "x"), "table a: logarithms: given 'x'; give a number"),
+        (lambda: by_messages([3]), "tables: given 3, which is int; give a Table"),
+        (lambda: by_junction_tree(table("a")), "tables: given Table.*; give a list of them"),
         (lambda: Table((1, 2), torch.zeros(2, 2)), "table: variable: given 1, which is int; give its name"),
         (lambda: Table("ab", torch.zeros(2, 2)), "table: variables: given 'ab', which is str; give names"),
     ],

@@ -12,6 +12,7 @@ from precisionflow.inference.variational import (
     Gaussian,
     GaussianVector,
     Model,
+    Shared,
     Wishart,
     categorical,
     infer,
@@ -19,6 +20,7 @@ from precisionflow.inference.variational import (
     normal,
 )
 from precisionflow.inference.variational.exact import exact
+from precisionflow.inference.variational.staged import infer_staged
 
 
 class Parts:
@@ -157,10 +159,66 @@ class Parts:
         (lambda p: exact(p.model), "the model has Categorical, Dirichlet, Gamma"),
         (lambda _: infer(Model()), "infer: the model has no variable; give it one"),
         (lambda p: infer(p.model, iterations=0), "iterations: given 0; give a whole number, 1 or more"),
+        (lambda _: exact(Model()), "exact: the model has no variable; give it one"),
+        (
+            lambda _: categorical(torch.zeros(0, 2)),
+            "have to be at least 0, one for each state of one or more",
+        ),
+        (
+            lambda p: p.model.latent(GaussianVector.of(torch.zeros(0), torch.zeros(0, 0))),
+            "square matrix of one row or more",
+        ),
+        (
+            lambda p: p.model.latent(Gaussian.of(torch.zeros(0), 1.0)),
+            r"plates \(0,\) have to be whole numbers, 1 or more",
+        ),
+        (lambda p: p.model.latent(p.number.start, plates=("a",)), "have to be whole numbers, 1 or more each"),
+        (lambda p: linear((1.0, p.number, 2.0)), "linear: a term has 3 parts; give a coefficient and a"),
+        (lambda p: infer(p.model, shared=Shared((), abs)), "shared: has no variable; name those"),
     ],
 )
 def test_what_cannot_be_is_one_line(do, line):
     with pytest.raises(ValueError, match=line) as raised:
+        do(Parts())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("do", "line"),
+    [
+        (lambda p: p.model.latent(3.0), "latent: given 3.0, which is float; give a family, such as"),
+        (lambda p: p.model.observe("x", [0.0], name="y"), "y: given 'x', which is str; give a family"),
+        (lambda p: p.model.latent(p.number.start, start=0.5), "start: given 0.5, which is float; give a Gau"),
+        (
+            lambda p: p.model.latent(p.number.start, plates=3),
+            "plates: given 3, which is int; give a tuple of",
+        ),
+        (
+            lambda p: p.model.latent(normal(p.number, 1.0), which=1),
+            "which=: given 1, which is int; give a Cat",
+        ),
+        (
+            lambda p: linear(p.number),
+            "linear: term: given Variable.*; give a coefficient and a variable, such",
+        ),
+        (lambda p: linear((p.number, 1.0)), "variable of a term: given 1.0, which is float; give a variable"),
+        (
+            lambda p: categorical([0.5, 0.5], given=p.state),
+            "categorical: given: given Variable.*; give a tuple",
+        ),
+        (lambda _: exact(3), "exact: given 3, which is int; give a model"),
+        (lambda _: infer(3), "infer: given 3, which is int; give a model"),
+        (lambda p: infer(p.model, schedule=None), "schedule: given None, which is NoneType; give a function"),
+        (lambda p: infer(p.model, step="a"), "step: given 'a', which is str; give a number"),
+        (lambda p: infer(p.model, shared=3), "shared: given 3, which is int; give a Shared"),
+        (
+            lambda p: infer_staged(p.model, [3]),
+            "stages: stage: given 3, which is int; give a list of variables",
+        ),
+    ],
+)
+def test_what_is_of_another_kind_is_one_line(do, line):
+    with pytest.raises(TypeError, match=line) as raised:
         do(Parts())
     assert "\n" not in str(raised.value)
 

@@ -249,6 +249,23 @@ def test_a_mixture_of_one_width_is_that_of_numbers():
     torch.testing.assert_close(one[of_numbers[2]].mean, two[matrices].mean[:, 0, 0])
 
 
+def test_a_mixture_of_40_components_has_each_value_in_its_own():
+    """Each is far from all others and has one value, whose mean and precision are the closed form."""
+    at = 100 * torch.arange(40, dtype=torch.float64)
+    model = Model()
+    which = model.latent(categorical(model.latent(Dirichlet.of(torch.ones(40)))), plates=(40,))
+    centres = model.latent(Gaussian.of(at - 2, 0.5))
+    precisions = model.latent(Gamma.of(torch.ones(40), 1.0))
+    model.observe(normal(centres, precisions), at, which=which)
+    found = infer(model, tolerance=1e-14)
+    assert found.converged
+    torch.testing.assert_close(found[which].mean, torch.eye(40, dtype=torch.float64))
+    tau = found[precisions].mean
+    torch.testing.assert_close(found[centres].mean, at - 2 * 0.5 / (tau + 0.5))
+    residual = (at - found[centres].mean).square() + found[centres].variance
+    torch.testing.assert_close(tau, 1.5 / (1 + residual / 2), rtol=1e-5, atol=0)
+
+
 def test_a_mixture_finds_its_components_far_from_the_origin():
     torch.manual_seed(5)
     true = 1e4 + torch.tensor([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]], dtype=torch.float64)

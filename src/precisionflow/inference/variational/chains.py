@@ -9,14 +9,14 @@ F, Q, H and R may differ between times, and of an observation any number may be 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.inference.ranks import ALONE, Ranks, of_each
-from precisionflow.inference.variational.families import Numbers, is_symmetric, numbers
+from precisionflow.inference.variational.families import Numbers, array, is_symmetric, numbers, require_kind
 from precisionflow.inference.variational.families.gaussian_vector import times
 from precisionflow.inference.variational.known import both_known, read
 
@@ -29,6 +29,7 @@ Covariances = Float[Tensor, "time state state"]
 Observations = Float[Tensor, "time observed"]
 
 
+Found = TypeVar("Found", bound=tuple[Tensor, ...])
 Seen = Bool[Tensor, "time observed"]
 """Which numbers of the observations are there; None: all of them."""
 
@@ -56,16 +57,20 @@ class Chain:
     def __post_init__(self) -> None:
         for name, matrix in vars(self).items():
             object.__setattr__(self, name, numbers(matrix, f"chain: {name}"))
-        if self.observation.ndim < 2:
+        if self.mean.ndim != 1 or not len(self.mean):
             raise ValueError(
-                f"chain: observation has shape {tuple(self.observation.shape)}, it needs a matrix"
+                f"chain: mean has shape {tuple(self.mean.shape)}, it needs a row of one number or more"
+            )
+        if self.observation.ndim < 2 or not self.observed:
+            raise ValueError(
+                f"chain: observation has shape {tuple(self.observation.shape)}, it needs a matrix of one row or more"
             )
         state, observed = len(self.mean), self.observed
         square = {"transition": state, "noise": state, "covariance": state, "observation_noise": observed}
         wanted = {name: (width, width) for name, width in square.items()} | {"observation": (observed, state)}
         for name, shape in wanted.items():
             given = tuple(getattr(self, name).shape)
-            if given[-2:] != shape or len(given) > (2 if name == "covariance" else 3):
+            if given[-2:] != shape or len(given) > (2 if name == "covariance" else 3) or 0 in given:
                 raise ValueError(
                     f"chain: {name} has shape {given}, with a mean of {state} numbers it needs {shape}"
                 )
@@ -97,15 +102,15 @@ def filtered(
     chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
 ) -> Moments:
     """p(x_t given y_0 ... y_t). A rank has the times behind those of the rank before, and their matrices."""
-    chain, y = _checked(chain, observations, seen)
-    return _stretches(_filter_elements(chain, y, first=not ranks.index), ranks).now
+    chain, y, _ = _checked(chain, observations, seen)
+    return _finite(_stretches(_filter_elements(chain, y, first=not ranks.index), ranks).now)
 
 
 def smoothed(
     chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
 ) -> Moments:
     """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J); ranks as `filtered`."""
-    chain, y = _checked(chain, observations, seen)
+    chain, y, _ = _checked(chain, observations, seen)
     elements = _filter_elements(chain, y, first=not ranks.index)
     (mean, covariance), _, behind = _stretches(elements, ranks)
     nothing = tuple(torch.zeros_like(each[:1]) for each in elements)
@@ -116,14 +121,14 @@ def smoothed(
         eta, j = (torch.cat([own.flip(0), end]) for own, end in ((own_eta, eta), (own_j, j)))
     eye = torch.eye(len(chain.mean), dtype=y.dtype, device=y.device)
     _, after = both_known(covariance, j, to=eye.expand_as(j))
-    return Moments(mean + times(after, eta - times(j, mean)), after)
+    return _finite(Moments(mean + times(after, eta - times(j, mean)), after))
 
 
 def log_evidence(
     chain: Chain, observations: Numbers, seen: Seen | None = None, *, ranks: Ranks = ALONE
 ) -> Float[Tensor, ""]:
     """log p(y) = sum_t log N(y_t; H m, H P H^T + R), m and P those of x_t given what came before; of all ranks."""
-    chain, y = _checked(chain, observations, seen)
+    chain, y, seen = _checked(chain, observations, seen)
     (now, spread), before, _ = _stretches(_filter_elements(chain, y, first=not ranks.index), ranks)
     f, h = chain.transition, chain.observation
     begun = (chain.mean[None], chain.covariance[None]) if before is None else before[1:3]
@@ -139,7 +144,7 @@ def log_evidence(
         # a missing number has the density of 0 under noise by itself, which is no evidence
         missing = (2 * math.pi * chain.observation_noise.diagonal(dim1=-2, dim2=-1)).log()
         logs = logs - torch.where(seen, 0.0, missing).sum()
-    return -0.5 * ranks.sum(logs)
+    return _finite((-0.5 * ranks.sum(logs),))[0]
 
 
 class _Stretches(NamedTuple):
@@ -241,8 +246,12 @@ def _moved(matrix: Tensor, vectors: Float[Tensor, "time from_"]) -> Float[Tensor
     return vectors @ matrix.mT if matrix.ndim == 2 else times(matrix, vectors)
 
 
-def _checked(chain: Chain, observations: Numbers, seen: Seen | None) -> tuple[Chain, Observations]:
-    """The chain of what is seen, and this; ValueError for other shapes."""
+def _checked(
+    chain: Chain, observations: Numbers, seen: Seen | None
+) -> tuple[Chain, Observations, Seen | None]:
+    """The chain of what is seen, this, and which of it is there; ValueError for other shapes."""
+    require_kind(chain, Chain, "chain", "a Chain")
+    seen = None if seen is None else array(seen, "seen")
     y = numbers(observations, "observations") if seen is None else _present(observations, seen)
     if y.ndim != 2 or len(y) == 0 or y.shape[1] != chain.observed:
         raise ValueError(
@@ -250,12 +259,22 @@ def _checked(chain: Chain, observations: Numbers, seen: Seen | None) -> tuple[Ch
         )
     if chain.times - {len(y)}:
         raise ValueError(f"observations: are of {len(y)} times, the chain's matrices of {max(chain.times)}")
-    return (chain if seen is None else _of_seen(chain, seen)), y
+    return (chain if seen is None else _of_seen(chain, seen)), y, seen
+
+
+def _finite(found: Found) -> Found:
+    """ValueError where a number is not finite."""
+    if not all(bool(each.isfinite().all()) for each in found):
+        raise ValueError(
+            "chain: what is known of its states is not finite: they grow beyond what float64 holds where little is "
+            "seen of them; give readings there, fewer times or a smaller transition"
+        )
+    return found
 
 
 def _present(observations: Numbers, seen: Seen) -> Observations:
     """Observations with 0 in place of what is missing, whatever stands there."""
-    y = torch.as_tensor(observations, dtype=torch.float64)
+    y = array(observations, "observations", torch.float64)
     if seen.dtype != torch.bool or seen.shape != y.shape:
         raise ValueError(
             f"seen: is {seen.dtype} of shape {tuple(seen.shape)}; it needs true or false for each of the observations, "

@@ -76,8 +76,9 @@ def by_messages(tables: Sequence[Table]) -> Marginals:
     A message costs the entries of the table that it leaves, and all messages are two for each place where tables meet.
     ValueError where the graph of variables and tables has a cycle.
     """
+    _sizes(tables)
     graph = networkx.Graph([(name, at) for at, table in enumerate(tables) for name in table.variables])
-    if not graph or networkx.is_forest(graph):
+    if networkx.is_forest(graph):
         return by_junction_tree(tables)
     through = [end for edge in networkx.find_cycle(graph) for end in edge[:1] if isinstance(end, str)]
     raise ValueError(f"by_messages: {', '.join(through)} form a cycle; take by_junction_tree")
@@ -209,6 +210,9 @@ def _taken_away(tables: Sequence[Table], sizes: Mapping[str, int]) -> dict[str, 
 
 def _sizes(tables: Sequence[Table]) -> dict[str, int]:
     """States of each variable."""
+    require_kind(tables, (tuple, list), "tables", "a list of them")
+    for table in tables:
+        require_kind(table, Table, "tables", "a Table")
     if not tables:
         raise ValueError("tables: there are none; give one or more")
     sizes: dict[str, int] = {}

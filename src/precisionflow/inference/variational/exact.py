@@ -12,12 +12,17 @@ from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.plates import total
-from precisionflow.inference.variational.families import ExponentialFamily, Natural, require_digits, root_of
+from precisionflow.inference.variational.families import (
+    ExponentialFamily,
+    Natural,
+    require_digits,
+    root_of,
+)
 from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector, log_det
 from precisionflow.inference.variational.families.wishart import Wishart
-from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.model import Model, require_model
 
 MOST_STATES = 2**16
 """Joint states that are enumerated."""
@@ -69,6 +74,7 @@ def exact(model: Model) -> Exact:
 
     ValueError for other models, and where more than `MOST_STATES` joint states would be enumerated.
     """
+    require_model(model, "exact")
     kinds = {variable.family for variable in model.variables}
     precisions = [factor for factor in model.factors if _learned(factor)]
     if kinds <= {Gaussian, GaussianVector} and not precisions:
@@ -112,7 +118,7 @@ def _dense(model: Model) -> Dense:
         values = zip(model.variables, flat.split(sizes), shapes, strict=True)
         return log_joint(model, {x: value.reshape(shape) for x, value, shape in values}).neg()
 
-    mean = torch.zeros(sum(sizes), dtype=torch.float64)
+    mean = model.variables[0].start.natural[0].new_zeros(sum(sizes))
     precision = torch.autograd.functional.hessian(energy, mean)
     root = root_of(precision, name := "exact: precision of all variables")
     require_digits(root, name)
@@ -146,7 +152,7 @@ class Enumerated:
         """sum q (log q - log p)."""
         logs = torch.stack(
             [
-                sum((beliefs[x].log_density(value).sum() for x, value in state.items()), torch.zeros(()))
+                torch.stack([beliefs[x].log_density(value).sum() for x, value in state.items()]).sum()
                 for state in self.states
             ]
         )
@@ -159,7 +165,10 @@ def _enumerated(model: Model) -> Enumerated:
     if count > MOST_STATES:
         raise ValueError(f"exact: {count} joint states are more than the {MOST_STATES} that are enumerated")
     each = [range(states) for places, states in choices for _ in range(places)]
-    found = [_one_hot(model.variables, torch.tensor(chosen)) for chosen in itertools.product(*each)]
+    device = model.variables[0].start.natural[0].device
+    found = [
+        _one_hot(model.variables, torch.tensor(chosen, device=device)) for chosen in itertools.product(*each)
+    ]
     return Enumerated(found, torch.stack([log_joint(model, state) for state in found]))
 
 

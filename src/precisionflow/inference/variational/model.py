@@ -12,8 +12,6 @@ directed cycles cannot be written.
 
 from typing import assert_never
 
-import torch
-
 from precisionflow.inference.counts import is_count
 from precisionflow.inference.variational.factors import Factor, Variable
 from precisionflow.inference.variational.factors.categorical import CategoricalFactor, Conditional, counted
@@ -22,7 +20,14 @@ from precisionflow.inference.variational.factors.normal import Normal, of_family
 from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.factors.prior import Prior
 from precisionflow.inference.variational.factors.values import Latent, chosen, mixed, require_choice, seen
-from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, array, numbers
+from precisionflow.inference.variational.families import (
+    ExponentialFamily,
+    Numbers,
+    Plates,
+    array,
+    numbers,
+    require_kind,
+)
 from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
@@ -58,12 +63,15 @@ class Model:
         that is the prediction from the beliefs of its parents at their start. States of mixtures need one that tells
         them apart. ValueError for an improper prior or start.
         """
+        _require_kinds(given, which, name or "latent")
         prediction = _prediction(given, which)
         name = self._name(name, f"{type(prediction).__name__} {len(self._factors_of)}")
         self._require_known(given, which, name)
-        if not all(map(is_count, plates)):
-            raise ValueError(f"{name}: plates {plates} have to be whole numbers, 1 or more each")
-        plates = joined(given.plates if which is None else which.plates, plates, name=name)
+        require_kind(plates, (tuple, list), f"{name}: plates", "a tuple of whole numbers, such as (3,)")
+        own = given.plates if which is None else which.plates
+        if not all(map(is_count, (*own, *plates))):
+            raise ValueError(f"{name}: plates {(*own, *plates)} have to be whole numbers, 1 or more each")
+        plates = joined(own, tuple(plates), name=name)
         if isinstance(given, ExponentialFamily):
             given.require_proper(name)
         if start is not None:
@@ -82,6 +90,7 @@ class Model:
         ValueError for values that are not finite, or whose plates are not those of the parents.
         """
         name = self._name(name, f"data {len(self.factors)}")
+        _require_kinds(given, which, name)
         self._require_known(given, which, name)
         given = of_family(given) if isinstance(given, Gaussian | GaussianVector) else given
         match given:
@@ -125,6 +134,19 @@ class Model:
         if name in self._names:
             raise ValueError(f"name: {name!r} stands in the model already; take another")
         return name
+
+
+def require_model(model: object, name: str) -> None:
+    """TypeError for what is no model, ValueError for one without a variable."""
+    require_kind(model, Model, name, "a model")
+    if isinstance(model, Model) and not model.variables:
+        raise ValueError(f"{name}: the model has no variable; give it one with latent")
+
+
+def _require_kinds(given: object, which: object, name: str) -> None:
+    """TypeError for what predicts nothing."""
+    require_kind(given, Predicts, name, "a family, such as Gaussian.of(...), normal(...) or categorical(...)")
+    require_kind(which, Variable | None, f"{name}: which=", "a Categorical variable")
 
 
 def _factor(variable: Variable, given: Predicts, which: Variable | None = None) -> Factor:
@@ -172,7 +194,8 @@ def _prediction(given: Predicts, which: Variable | None) -> ExponentialFamily:
             return given
         case Conditional(logs=logs, given=parents):
             beliefs = {each: each.start for each in (*parents, logs) if isinstance(each, Variable)}
-            child = Variable("", given.plates, Categorical((torch.zeros(given.states, dtype=torch.float64),)))
+            like = logs.start.natural[0] if isinstance(logs, Variable) else logs
+            child = Variable("", given.plates, Categorical((like.new_zeros(given.states),)))
             return Categorical(_factor(child, given).message(child, beliefs).natural)
         case Normal(mean=mean, algebra=algebra):
             beliefs = {each: each.start for each in given.variables}
@@ -183,6 +206,7 @@ def _prediction(given: Predicts, which: Variable | None) -> ExponentialFamily:
 
 
 def _require_start(start: ExponentialFamily, usual: ExponentialFamily, plates: Plates, name: str) -> None:
+    require_kind(start, ExponentialFamily, f"{name}: start", f"a {type(usual).__name__}")
     if type(start) is not type(usual) or start.event != usual.event:
         raise ValueError(
             f"{name}: start is {type(start).__name__} of shape {start.event}, "

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Factor, Message, Variable
-from precisionflow.inference.variational.families import Natural
+from precisionflow.inference.variational.families import Natural, require_kind
 from precisionflow.inference.variational.model import Model
 
 Total = Callable[[Tensor], Tensor]
@@ -34,7 +34,10 @@ class Shared:
 
     def require_shared_parents(self, model: Model) -> None:
         """ValueError for a shared variable that no model has, or that variables of one rank predict."""
+        if not self.variables:
+            raise ValueError("shared: has no variable; name those that all ranks share")
         for variable in self.variables:
+            require_kind(variable, Variable, "shared", "a variable of the model")
             if variable not in model.variables:
                 raise ValueError(f"shared: {variable.name} is no variable of this model")
         for factor in filter(self.everywhere, model.factors):
@@ -90,7 +93,7 @@ def _sum(
         (*variable.plates, *part.shape[part.ndim - axes :])
         for part, axes in zip(variable.start.natural, variable.start.axes, strict=True)
     ]
-    total = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    total = [part.new_zeros(shape) for part, shape in zip(variable.start.natural, shapes, strict=True)]
     for factor in filter(chosen, factors):
         message: Message = factor.message(variable, beliefs)
         for place, part in enumerate(message.natural):

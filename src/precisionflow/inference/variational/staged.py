@@ -11,7 +11,8 @@ from itertools import pairwise
 from precisionflow.inference.counts import is_count, require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Variable
-from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.families import require_kind
+from precisionflow.inference.variational.model import Model, require_model
 from precisionflow.inference.variational.updates import (
     NOTICED,
     Convergence,
@@ -20,6 +21,7 @@ from precisionflow.inference.variational.updates import (
     impossible,
     require_apart,
     require_regular,
+    require_within,
     start,
     updated,
 )
@@ -93,6 +95,10 @@ def _require(
     exchanges: int,
     tolerance: float,
 ) -> None:
+    require_model(model, "stages")
+    require_kind(stages, (tuple, list), "stages", "a list of lists of variables")
+    for stage in stages:
+        require_kind(stage, (tuple, list), "stages: stage", "a list of variables")
     every = [variable for stage in stages for variable in stage]
     if len(every) != len(model.variables) or set(every) != set(model.variables):
         raise ValueError("stages: have to hold every variable of the model once")
@@ -100,7 +106,4 @@ def _require(
     require_count("stages: exchanges", exchanges)
     if held is not None and not all(is_count(stage, least=0) and stage < len(stages) for stage in held):
         raise ValueError(f"stages: held {list(held)}; give places of the {len(stages)} stages, from 0")
-    if not 0 < step <= 1 or not 0 <= tolerance < 1:
-        raise ValueError(
-            f"stages: step {step:g}, tolerance {tolerance:g}; give a step in (0, 1] and a tolerance in [0, 1)"
-        )
+    require_within(step=step, tolerance=tolerance)

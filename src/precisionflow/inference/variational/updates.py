@@ -5,7 +5,7 @@ there too: it is KL(belief, optimum) + constant, which falls along a step of nat
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -18,11 +18,16 @@ from precisionflow.inference.variational.factors import Beliefs, Factor, Message
 from precisionflow.inference.variational.factors.categorical import CategoricalFactor
 from precisionflow.inference.variational.factors.gaussian import GaussianFactor
 from precisionflow.inference.variational.factors.prior import Prior
-from precisionflow.inference.variational.families import ExponentialFamily, Natural, require_digits
+from precisionflow.inference.variational.families import (
+    ExponentialFamily,
+    Natural,
+    require_digits,
+    require_kind,
+)
 from precisionflow.inference.variational.families.categorical import LOG_TINY, Categorical
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
 from precisionflow.inference.variational.families.wishart import Wishart
-from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.model import Model, require_model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
 from precisionflow.inference.variational.shared import Shared
 
@@ -65,19 +70,17 @@ def infer(
     """Beliefs of least free energy, from those at the start.
 
     Stops when F changes little and every belief is within `tolerance` nats of where it goes, whatever the size of F
-    (`Convergence`); at tolerance 0 after all iterations, and F is not computed on the way. `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
-    the same time from other data, have a part in. ValueError where F is not finite, where rounding has
-    made a precision singular, and for a mixture whose components
-    begin alike and which nothing tells apart in two iterations, so that they stay alike; on all ranks where what they
-    share starts otherwise on one.
+    (`Convergence`); at tolerance 0 after all iterations, and F is not computed on the way. `step` is the share of the
+    way to the optimum, in natural parameters. `shared` says what other ranks, which infer at the same time from other
+    data, have a part in. ValueError where F is not finite, where rounding has made a precision singular, and for a
+    mixture whose components begin alike and which nothing tells apart in two iterations, so that they stay alike; on
+    all ranks where what they share starts otherwise on one.
     """
-    if not 0 < step <= 1:
-        raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance: has to lie in [0, 1), given {tolerance:g}")
+    require_model(model, "infer")
+    require_within(step=step, tolerance=tolerance)
     require_count("iterations", iterations)
-    if not model.variables:
-        raise ValueError("infer: the model has no variable; give it one with latent")
+    require_kind(schedule, Callable, "infer: schedule", "a function of the model, such as coloured")  # type: ignore[arg-type]
+    require_kind(shared, Shared | None, "infer: shared", "a Shared")
     classes, beliefs = schedule(model), start(model)
     require_schedule(model, classes)
     if shared:
@@ -127,6 +130,16 @@ class Convergence:
 
     def _little(self, last: float, energy: float) -> bool:
         return abs(last - energy) <= self.tolerance * (1 + abs(energy))
+
+
+def require_within(*, step: float, tolerance: float) -> None:
+    """TypeError for what is no number; ValueError for a step outside (0, 1], a tolerance outside [0, 1)."""
+    for name, given in (("step", step), ("tolerance", tolerance)):
+        require_kind(given, (int, float), name, "a number")
+    if not 0 < step <= 1:
+        raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance: has to lie in [0, 1), given {tolerance:g}")
 
 
 def require_regular(beliefs: Beliefs) -> None:

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.factors.plates import joined, onto, require_plates
-from precisionflow.inference.variational.families import Numbers, Plates
+from precisionflow.inference.variational.families import Numbers, Plates, require_kind
 from precisionflow.inference.variational.families.categorical import LOG_TINY, Categorical, log_probabilities
 from precisionflow.inference.variational.families.dirichlet import Dirichlet
 
@@ -48,7 +48,9 @@ def categorical(probabilities: Variable | Numbers, *, given: Sequence[Variable] 
 
     They are numbers that sum to 1, or a Dirichlet variable with the parents' states as its last plates.
     """
+    require_kind(given, (tuple, list), "categorical: given", "a tuple of Categorical variables, such as (x,)")
     for parent in given:
+        require_kind(parent, Variable, "categorical: given", "a Categorical variable")
         if parent.family is not Categorical:
             raise ValueError(
                 f"categorical: given {parent.name} is {parent.kind}, parents have to be Categorical variables"
@@ -102,7 +104,7 @@ class CategoricalFactor:
         """Expected number of states of the child that the table gives probability 0."""
         logs = self.conditional.logs
         if isinstance(logs, Variable):
-            return torch.zeros((), dtype=torch.float64)
+            return beliefs[logs].log_mean.new_zeros(())
         of_zeros = replace(self.conditional, logs=(logs <= LOG_TINY).to(logs.dtype))
         return replace(self, conditional=of_zeros)._contracted(None, beliefs)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import NUMBERS, VECTORS, Algebra
 from precisionflow.inference.variational.factors.plates import joined
-from precisionflow.inference.variational.families import Natural, Numbers, Plates, numbers
+from precisionflow.inference.variational.families import Natural, Numbers, Plates, numbers, require_kind
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
 
@@ -73,7 +73,12 @@ class Linear:
 
 def linear(*terms: tuple[Numbers, Variable], offset: Numbers | None = None) -> Linear:
     """sum_i A_i x_i + offset, of Gaussian variables: all numbers, A_i numbers, or all vectors, A_i matrices."""
-    for _, variable in terms:
+    for term in terms:
+        require_kind(term, (tuple, list), "linear: term", "a coefficient and a variable, such as (2.0, x)")
+        if len(term) != 2:
+            raise ValueError(f"linear: a term has {len(term)} parts; give a coefficient and a variable")
+        variable = term[1]
+        require_kind(variable, Variable, "linear: variable of a term", "a variable of a model")
         if variable.family not in (Gaussian, GaussianVector):
             raise ValueError(
                 f"linear: {variable.name} is {variable.kind}, its terms have to be Gaussian variables"

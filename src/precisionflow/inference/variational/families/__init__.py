@@ -83,9 +83,9 @@ class ExponentialFamily(ABC):
         return self.inner(difference, self.statistics) - self.log_normaliser + other.log_normaliser
 
     def change(self, before: Self) -> Float[Tensor, "*plates"]:
-        """KL from before and back (Jeffreys), in nats: <natural - before, <T> - before>, no difference of large numbers.
+        """KL from before and back (Jeffreys), in nats: <natural - before, <T> - before>.
 
-        What rounds a mean is no change.
+        What rounding changes in a mean counts as none.
         """
         natural, statistics = (
             tuple(a - b for a, b in zip(now, then, strict=True))
@@ -142,7 +142,12 @@ def numbers(given: Numbers, name: str) -> Tensor:
 
 
 def array(given: Numbers, name: str, dtype: torch.dtype | None = None) -> Tensor:
-    """As a tensor, of the type that it has where none is given; ValueError for what is no array of numbers."""
+    """As a tensor, of the type that it has where none is given; ValueError for what is no array of numbers.
+
+    A tensor stays where it lies.
+    """
+    if isinstance(given, Tensor):
+        return given if dtype is None else given.to(dtype)
     try:
         return torch.as_tensor(given, dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
@@ -193,7 +198,9 @@ def is_symmetric(matrix: Float[Tensor, "*plates width width"]) -> bool:
 
 def require_positive_definite(given: Tensor, name: str, what: str) -> None:
     """ValueError where a matrix is not square, symmetric and positive definite."""
-    if given.ndim < 2 or given.shape[-1] != given.shape[-2]:
-        raise ValueError(f"{name}: {what} has to be a square matrix, given shape {tuple(given.shape)}")
+    if given.ndim < 2 or given.shape[-1] != given.shape[-2] or not given.shape[-1]:
+        raise ValueError(
+            f"{name}: {what} has to be a square matrix of one row or more, given shape {tuple(given.shape)}"
+        )
     if not is_symmetric(given) or bool(torch.linalg.cholesky_ex(given).info.any()):
         raise ValueError(f"{name}: {what} has to be symmetric and positive definite")

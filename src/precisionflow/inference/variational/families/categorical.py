@@ -51,8 +51,8 @@ class Categorical(ExponentialFamily):
 def log_probabilities(given: Numbers, name: str) -> Float[Tensor, "*plates states"]:
     """Logarithms, at least `LOG_TINY`; ValueError where probabilities are below 0 or don't sum to 1 within 1e-6."""
     found = numbers(given, name)
-    if found.ndim == 0 or bool((found < 0).any()):
-        raise ValueError(f"{name}: have to be at least 0, one for each state")
+    if found.ndim == 0 or found.numel() == 0 or bool((found < 0).any()):
+        raise ValueError(f"{name}: have to be at least 0, one for each state of one or more")
     totals = found.sum(dim=-1).flatten()
     furthest = totals[(totals - 1).abs().argmax()].item()
     if abs(furthest - 1) > 1e-6:
