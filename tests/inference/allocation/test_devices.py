@@ -99,6 +99,8 @@ def inferred(*, numbers: Tensor, eye: Tensor, states: Tensor) -> list[Tensor]:
     low = line.latent(normal(linear((numbers[2], top), offset=numbers), numbers))
     line.observe(normal(low, numbers), numbers)
     scale = line.latent(Gamma.of(numbers[0], numbers[1]))
+    dense = Model()
+    dense.observe(normal(dense.latent(Gaussian.of(numbers[0], numbers)), numbers), numbers)
     first = discrete.latent(Categorical.of(eye[0]))
     discrete.latent(categorical(eye, given=(first,)))
     discrete.observe(categorical(eye, given=(first,)), states)
@@ -114,6 +116,7 @@ def inferred(*, numbers: Tensor, eye: Tensor, states: Tensor) -> list[Tensor]:
         ),
         *parts(infer(line, iterations=3, shared=Shared((scale,), lambda x: x))),
         known.log_evidence,
+        posterior(dense).log_evidence,
         known.divergence(infer(discrete).beliefs),
         *(each.log_evidence for each in (by_enumeration(tables), by_junction_tree(tables))),
         *(each for of in moments for each in of),

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from numbers import Real
 from typing import Any
 
 import torch
@@ -135,7 +136,7 @@ class Convergence:
 def require_within(*, step: float, tolerance: float) -> None:
     """TypeError for what is no number; ValueError for a step outside (0, 1], a tolerance outside [0, 1)."""
     for name, given in (("step", step), ("tolerance", tolerance)):
-        require_kind(given, (int, float), name, "a number")
+        require_kind(given, Real, name, "a number")
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
     if not 0 <= tolerance < 1:
