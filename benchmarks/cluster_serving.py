@@ -27,12 +27,15 @@ LOOK = 1.0
 STARTED = 30.0
 """Seconds before the first pod is deleted: the pod that asks has started then."""
 PROGRAM = """
-import collections, http.client, json, sys, threading, time
+import collections, http.client, json, random, sys, threading, time
 host, endpoint, body, clients, seconds = sys.argv[1:]
 end, counts, times, lock = time.time() + float(seconds), collections.Counter(), [], threading.Lock()
 first = http.client.HTTPConnection(host, timeout=30)
 first.request("GET", "/models")
-path = f"/models/{next(iter(json.loads(first.getresponse().read())))}/{endpoint}"
+name, endpoints = next(iter(json.loads(first.getresponse().read()).items()))
+path = f"/models/{name}/{endpoint}"
+if not json.loads(body)["columns"]:
+    body = json.dumps({"columns": {column: [random.random()] for column in endpoints[endpoint]["columns"]}})
 
 def work():
     while time.time() < end:
@@ -87,7 +90,11 @@ def main() -> None:
     parser.add_argument("--context", help="of the kubeconfig")
     parser.add_argument("--deployment", default="serve-perception")
     parser.add_argument("--endpoint", default="perception")
-    parser.add_argument("--row", default=ROW, help="cells of a question's columns, as JSON")
+    parser.add_argument(
+        "--row",
+        default=ROW,
+        help="cells of a question's columns, as JSON; {}: a number for each that the model takes",
+    )
     parser.add_argument("--rows", type=int, default=1, help="of a request")
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=150.0)
