@@ -65,7 +65,7 @@ def test_answers_are_those_of_the_last_token(run):
     stated = predictor.log_probabilities([[bag for bag in bags if bag]])[0][-1]
     np.testing.assert_allclose(found[[f"p_{name}" for name in card.class_names]].iloc[0], np.exp(stated))
     assert list(answers.contract(card).outputs) == list(found.columns)
-    with pytest.raises(ValueError, match=r"^sequence 'what' holds 'what'; symbols are "):
+    with pytest.raises(ValueError, match=r"^row 0: sequence 'what' holds 'what'; symbols are "):
         answers.answer(ServedModel(predictor, fits={}), pd.DataFrame({"sequence": ["what"]}), {})
 
 
