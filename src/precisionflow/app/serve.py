@@ -1,5 +1,6 @@
 """Trained models behind an HTTP server, from their addresses to the last answer."""
 
+import gc
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -57,6 +58,9 @@ def serve_models(
             if not _is_loopback(host):
                 note(f"whoever reaches {where} may ask: there is no login")
 
+        # What is there now stays: a collection that went through it, torch's too, would stop all answers for 0.2 s.
+        gc.collect()
+        gc.freeze()
         server_of(answering, measures, limits=limits, started=started).run([listening])
     say("every accepted request is answered")
 
