@@ -6,9 +6,11 @@ to take less than float32 everywhere.
 
 import copy
 import itertools
+import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from measured import Measured, arguments, present
@@ -18,20 +20,13 @@ from precisionflow.models.networks.layered import Layered
 from precisionflow.models.posteriors.point import Point
 from precisionflow.serving.arithmetic.int8 import in_int8
 
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.raw_likelihood import Raw
+
 FEATURES, OUTPUTS = 13, 2
 NETWORKS = {"two layers of 64": (64, 64), "three layers of 512": (512, 512, 512)}
 ROWS, CALLS, LONGEST = (1, 100, 1000, 10_000), 50, 2.0
 """Rows of a batch; calls of which the fastest counts, fewer where they take so many seconds."""
-
-
-class Raw:
-    """A likelihood that states what the network gives."""
-
-    def predictive(self, raw: Tensor) -> Tensor:
-        return raw
-
-    def pooled(self, parts: Sequence[Tensor]) -> Tensor:
-        return torch.stack([*parts]).mean(dim=0)
 
 
 def network(hidden: tuple[int, ...]) -> Point:

@@ -10,6 +10,7 @@ import json
 import random
 import threading
 import time
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ def ready_pods(connection: Connection, name: str) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Print the table."""
+def asked_for() -> Namespace:
+    """What the command line says."""
     parser = arguments(__doc__)
     parser.add_argument("--images", type=Path, default=Path("build/images.json"))
     parser.add_argument("--namespace", default="precisionflow", help="of the served models")
@@ -99,7 +100,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--times", type=int, default=3, help="pods that are deleted")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the table."""
+    given = asked_for()
     connection = Connection(Access(given.context, given.namespace))
     row = json.loads(given.row)
     question = json.dumps({"columns": {name: [cell] * given.rows for name, cell in row.items()}})

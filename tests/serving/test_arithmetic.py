@@ -23,6 +23,7 @@ from precisionflow.serving.arithmetic.on_gpu import Float8Linear, in_float8
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.endpoints.predict import PredictRows
+from tests.raw_likelihood import Raw
 from tests.served import serving
 
 
@@ -167,16 +168,6 @@ def in_eight_bits(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
     zero = (-x.min().clamp(max=0) / unit).round()
     given = ((x / unit).round() + zero).clamp(0, 255) - zero
     return unit * weight_unit * (given @ (layer.weight / weight_unit).round().T) + layer.bias
-
-
-class Raw:
-    """A likelihood that states what the network gives."""
-
-    def predictive(self, raw: torch.Tensor) -> torch.Tensor:
-        return raw
-
-    def pooled(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
-        return torch.stack([*parts]).mean(dim=0)
 
 
 def single(layer: torch.nn.Module) -> Point:

@@ -103,79 +103,84 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or time.monotonic() >= self.ends
 
 
-def protocol(limits: Limits) -> type[H11Protocol]:
+class Bounded(H11Protocol):
     """HTTP/1.1 that answers 408 where the headers of a request do not come, 503 to connections beyond the most.
 
     A connection whose client does not take its answer in time ends.
     """
 
-    class Bounded(H11Protocol):
-        _silent: asyncio.TimerHandle | None = None
-        _untaken: asyncio.TimerHandle | None = None
-        _patience = limits.receive
+    limits: Limits
+    """Those of the server; `protocol` sets them."""
+    _silent: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
+    _patience: float
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            # so that `pause_writing` says that the client has something to take, `resume_writing` that it took all
-            transport.set_write_buffer_limits(high=0)
-            beyond = len(self.connections) - limits.connections
-            if beyond > SPARE:
-                self._end(503, "Service Unavailable", crowded(limits), b"Retry-After: 1\r\n")
-                return
-            if beyond > 0:
-                self._patience = min(PATIENCE, limits.receive)
-                self.app_state = {**self.app_state, SPARED: True}
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._patience = self.limits.receive
+        # so that `pause_writing` says that the client has something to take, `resume_writing` that it took all
+        transport.set_write_buffer_limits(high=0)
+        beyond = len(self.connections) - self.limits.connections
+        if beyond > SPARE:
+            self._end(503, "Service Unavailable", crowded(self.limits), b"Retry-After: 1\r\n")
+            return
+        if beyond > 0:
+            self._patience = min(PATIENCE, self.limits.receive)
+            self.app_state = {**self.app_state, SPARED: True}
+        self._listen()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._heard()
+        elif self.conn.trailing_data[0] and self._silent is None:
             self._listen()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._heard()
-            elif self.conn.trailing_data[0] and self._silent is None:
-                self._listen()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard()
+        self._took()
+        super().connection_lost(exc)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._heard()
-            self._took()
-            super().connection_lost(exc)
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._untaken = self.loop.call_later(self._patience, self.transport.abort)
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._untaken = self.loop.call_later(self._patience, self.transport.abort)
+    def resume_writing(self) -> None:
+        self._took()
+        super().resume_writing()
 
-        def resume_writing(self) -> None:
-            self._took()
-            super().resume_writing()
+    def _took(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
-        def _took(self) -> None:
-            if self._untaken is not None:
-                self._untaken.cancel()
-                self._untaken = None
+    def _listen(self) -> None:
+        self._silent = self.loop.call_later(self._patience, self._late)
 
-        def _listen(self) -> None:
-            self._silent = self.loop.call_later(self._patience, self._late)
-
-        def _heard(self) -> None:
-            if self._silent is not None:
-                self._silent.cancel()
-                self._silent = None
-
-        def _late(self) -> None:
+    def _heard(self) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
             self._silent = None
-            told = f"headers: not there after {self._patience:g} s; send them at once"
-            self._end(408, "Request Timeout", told)
 
-        def _end(self, status: int, phrase: str, told: str, more: bytes = b"") -> None:
-            body = said(told)
-            head = (
-                f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n"
-            ).encode()
-            with contextlib.suppress(RuntimeError):
-                self.transport.write(head + more + b"\r\n" + body)
-            self.transport.close()
+    def _late(self) -> None:
+        self._silent = None
+        told = f"headers: not there after {self._patience:g} s; send them at once"
+        self._end(408, "Request Timeout", told)
 
-        def send_400_response(self, msg: str) -> None:
-            self._end(400, "Bad Request", f"request: {msg.removesuffix('.').lower()}; send HTTP/1.1")
+    def _end(self, status: int, phrase: str, told: str, more: bytes = b"") -> None:
+        body = said(told)
+        head = (
+            f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n"
+        ).encode()
+        with contextlib.suppress(RuntimeError):
+            self.transport.write(head + more + b"\r\n" + body)
+        self.transport.close()
 
-    return Bounded
+    def send_400_response(self, msg: str) -> None:
+        self._end(400, "Bad Request", f"request: {msg.removesuffix('.').lower()}; send HTTP/1.1")
+
+
+def protocol(limits: Limits) -> type[Bounded]:
+    """The protocol of a server with these limits."""
+    return type("Bounded", (Bounded,), {"limits": limits})
