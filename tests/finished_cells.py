@@ -29,13 +29,19 @@ def prepare(variant: Experiment, results: Results, *, source_sha256: str = "0") 
         )
 
 
+def train(variant: Experiment, results: Results, *, seed: int, split: int, seconds: float) -> None:
+    """A cell whose training took `seconds`."""
+    trained = cell_folder(results.model(variant), seed, split)
+    inputs = training_inputs(variant, data=results.data, seed=seed, split=split)
+    once(trained, verb="train", inputs=inputs, work=_nothing)
+    _took(trained, seconds)
+
+
 def finish(variant: Experiment, results: Results, *, seed: int, split: int, seconds: float) -> None:
     """A cell whose training took `seconds` and whose evaluation took one."""
     where = {"seed": seed, "split": split}
     data, model = results.data, results.model(variant)
-    trained = cell_folder(model, seed, split)
-    once(trained, verb="train", inputs=training_inputs(variant, data=data, **where), work=_nothing)
-    _took(trained, seconds)
+    train(variant, results, seed=seed, split=split, seconds=seconds)
     evaluated = cell_folder(results.evaluation(variant), seed, split)
     inputs = evaluation_inputs(variant, data=data, model=model, **where)
     once(evaluated, verb="evaluate", inputs=inputs, work=_nothing)

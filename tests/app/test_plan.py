@@ -205,9 +205,10 @@ def test_studies_of_parts_are_planned_and_can_have_verdicts(
 
 @pytest.mark.parametrize("name", ["sst2", "ewt"])
 def test_a_study_of_one_part_has_the_settings_of_its_experiment(name: str) -> None:
-    """But for one network, fewer steps, and what is compared."""
+    """But for one network, one split, fewer steps, and what is compared."""
     whole, part = (load(of).model_dump(mode="json") for of in (name, f"{name}-parts"))
     for tree in (whole, part):
+        tree["evaluation"].pop("held_out")
         tree["model"].pop("posterior")
         tree["model"]["attention"].pop("potential")
         for setting in ("steps", "epochs", "validate_every"):

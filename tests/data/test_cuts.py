@@ -168,6 +168,11 @@ def test_files_are_cut_as_their_columns_say(regression, tmp_path) -> None:
     ))  # fmt: skip
     assert len(found["valid"]) == 5
     assert found["test"] == [*range(48, 60)]
+    again, _ = rows_of(regression, tmp_path, {"kind": "given", "column": "part", "valid": []}, 1, **only, frame=(
+        FRAME.replace("dev", "train")
+    ))  # fmt: skip
+    assert again["test"] == found["test"]
+    assert again["valid"] != found["valid"]
 
 
 def test_the_column_of_a_cut_is_no_feature_unless_it_is_named(regression, tmp_path) -> None:
@@ -183,7 +188,7 @@ def test_the_column_of_a_cut_is_no_feature_unless_it_is_named(regression, tmp_pa
 @pytest.mark.parametrize(
     ("split", "number", "frame", "problem"),
     [
-        ({"kind": "given", "column": "part"}, 1, FRAME, "gives one cut, so there is no split 1; keep splits at [0]"),
+        ({"kind": "given", "column": "part"}, 1, FRAME, "says which rows validate, so there is no split 1;"),
         ({"kind": "given", "column": "part"}, 0, FRAME.replace("dev", "?"), "row 40 (counted from 0), column 'part': "
          "'?' is no part; write one of train, training, valid, validation, dev, val, test"),
         ({"kind": "given", "column": "part"}, 0, FRAME.replace("test", "dev"), "gives no row to the test part"),

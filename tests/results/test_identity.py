@@ -15,7 +15,7 @@ from precisionflow.config.analyses import Performance, Scaling, Sensitivity
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.cluster import Cluster
 from precisionflow.results import cells, identity
-from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
+from precisionflow.results.cells import evaluation_inputs, preparation_inputs, splits_beside, training_inputs
 from precisionflow.results.identity import inputs_digest, stage_key, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, once
@@ -64,10 +64,11 @@ def keys(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> dict[str, s
     known: dict[Path, str] = {}
     monkeypatch.setattr(cells, "input_key", lambda folder: known[folder])
     monkeypatch.setattr(identity, "raw_sha256", lambda _path: "0")
-    prepared = stage_key("prepare", preparation_inputs(experiment, source_sha256="0", split=0))
-    known[data_folder(data, experiment, 0)] = prepared
-    trained = stage_key("train", training_inputs(experiment, data=data, seed=0, split=0))
-    known[cell_folder(model, 0, 0)] = trained
+    for split in (*splits_beside(experiment, 0), 0):
+        prepared = stage_key("prepare", preparation_inputs(experiment, source_sha256="0", split=split))
+        known[data_folder(data, experiment, split)] = prepared
+        trained = stage_key("train", training_inputs(experiment, data=data, seed=0, split=split))
+        known[cell_folder(model, 0, split)] = trained
     asked = evaluation_inputs(experiment, data=data, model=model, seed=0, split=0)
     return {"prepare": prepared, "train": trained, "evaluate": stage_key("evaluate", asked)}
 
@@ -164,6 +165,17 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         },
         "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
         "objective": {"kind": "cross_entropy"},
+    },
+    {
+        "name": "splits",
+        "task": {
+            "kind": "classification",
+            "source": {"kind": "table_file", "path": "a.csv", "target": "class", "test": "b.csv"},
+        },
+        "model": {"kind": "mlp"},
+        "objective": {"kind": "cross_entropy"},
+        "evaluation": {"recalibration": ["temperature"]},
+        "splits": [0, 1],
     },
     {
         "name": "tags",
@@ -400,6 +412,17 @@ def test_seed_and_split_are_in_the_key_of_a_cell(monkeypatch: pytest.MonkeyPatch
     judged = [evaluation_inputs(experiment, data=Path(), model=Path(), seed=s, split=k) for s, k in places]
     assert len({stage_key("train", of) for of in trained}) == 3
     assert len({stage_key("evaluate", of) for of in judged}) == 3
+
+
+def test_networks_of_other_splits_are_in_a_key_where_they_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "input_key", str)
+    found = {}
+    for held_out in ("split", "all_splits"):
+        given = overlay(load("sst2").model_dump(mode="json"), {"evaluation.held_out": held_out})
+        of = [resolve(given | {"splits": splits}) for splits in ([0, 1], [0, 1, 2])]
+        asked = [evaluation_inputs(e, data=Path(), model=Path(), seed=0, split=0) for e in of]
+        found[held_out] = len({stage_key("evaluate", inputs) for inputs in asked})
+    assert found == {"split": 1, "all_splits": 2}
 
 
 def test_the_bytes_of_the_source_are_in_the_key_of_its_data() -> None:

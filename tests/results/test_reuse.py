@@ -12,13 +12,28 @@ from precisionflow.results.layout import Results, cell_folder, data_folder
 from precisionflow.results.progress import Progress
 from precisionflow.results.reuse import reuse
 from precisionflow.results.stage import finished_key, once
-from tests.finished_cells import finish, prepare
+from tests.finished_cells import finish, prepare, train
 from tests.synthetic import regression
 
 
 def changed(**settings: object) -> Experiment:
     base = regression().model_dump(mode="json") | {"ablation": {}, "splits": [0, 1]}
     return resolve(overlay(base, {key.replace("__", "."): value for key, value in settings.items()}))
+
+
+def classes() -> Experiment:
+    """Of texts, whose temperature is fitted on what the networks of both splits hold out."""
+    source = {"path": "train.csv", "test": "test.csv", "features": ["text"], "target": "label"}
+    tree = {
+        "name": "texts",
+        "task": {"kind": "sequence_classification", "source": {"kind": "table_file"} | source},
+        "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
+        "objective": {"kind": "cross_entropy"},
+        "training": {"steps": 5},
+        "evaluation": {"recalibration": ["temperature"], "held_out": "all_splits"},
+        "splits": [0, 1],
+    }
+    return resolve(tree)
 
 
 def made(folder: Path) -> Results:
@@ -48,6 +63,21 @@ def test_weights_of_another_name_are_used_and_evaluated_again(tmp_path: Path) ->
     trained = cell_folder(results.model(other), 1, 0)
     assert finished_key(trained) == finished_key(cell_folder(source.model(changed()), 1, 0))
     assert not results.evaluation(other).exists()
+
+
+def test_an_evaluation_is_of_the_networks_beside_it_too(tmp_path: Path) -> None:
+    source, results, experiment = Results(tmp_path / "a"), Results(tmp_path / "b"), classes()
+    prepare(experiment, source)
+    for split in (0, 1):
+        train(experiment, source, seed=0, split=split, seconds=3.0)
+    assert done(experiment, source) == []
+    for split in (0, 1):
+        finish(experiment, source, seed=0, split=split, seconds=3.0)
+    assert done(experiment, source) == [(0, 0), (0, 1)]
+    assert reuse([experiment], source=source, results=results) == 2
+    assert done(experiment, results) == [(0, 0), (0, 1)]
+    shutil.rmtree(cell_folder(results.model(experiment), 0, 1))
+    assert done(experiment, results) == []
 
 
 @pytest.mark.parametrize(

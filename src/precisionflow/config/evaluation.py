@@ -30,6 +30,10 @@ class Evaluation(Config):
     """Equal-width confidence bins of the expected calibration error."""
     recalibration: tuple[Recalibration, ...] = ()
     """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
+    held_out: Literal["split", "all_splits"] = "split"
+    """Rows that recalibrations of classes are fitted on. split: validation rows of the cell's own split. all_splits:
+    those of every split, each as predicted by the network of its split and the same seed, which has not learned from it
+    (Platt 1999); where a file or a column says which rows are tested, and validation rows are few."""
     inspect: Flag = False
     """Entropy and precision of attention by layer, head and symbol, of the beginning of the test text; and its edges in
     the head of least entropy."""

@@ -168,11 +168,6 @@ def _folds_of_groups(keys: Keys, folds: int, random: np.random.Generator) -> Int
 
 
 def _given(config: GivenSplit, rows: Rows, words: Keys, *, split: int, origin: str) -> Cut:
-    if split:
-        raise ValueError(
-            f"splits: column {config.column!r} of {origin} gives one cut, so there is no split {split}; keep "
-            "splits at [0]"
-        )
     of = {word: part for part in ("train", "valid", "test") for word in getattr(config, part)}
     for row, word in zip(rows, words, strict=True):
         if word not in of:
@@ -190,6 +185,11 @@ def _given(config: GivenSplit, rows: Rows, words: Keys, *, split: int, origin: s
             )
     if not len(valid):
         return Cut(train, test, random_validation(train, split=split))
+    if split:
+        raise ValueError(
+            f"splits: column {config.column!r} of {origin} says which rows validate, so there is no split {split}; "
+            "keep splits at [0]"
+        )
     return Cut(np.concatenate([train, valid]), test, partial(as_given, train, valid))
 
 

@@ -1,5 +1,6 @@
 """Scores of class probabilities, batch by batch: only what the metrics need is kept."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,18 @@ class StatedTargets(NamedTuple):
     target: Targets
     mutual_information: Float[np.ndarray, " rows"] | None = None
     """Epistemic part of the entropy, in nats; none: no posterior is asked."""
+
+
+class HoldsOut(ABC):
+    """A predictor of classes whose recalibrations can be fitted on what the networks of other splits predict too."""
+
+    @abstractmethod
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:
+        """What is stated of the validation targets."""
+
+    @abstractmethod
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
+        """Scores of the test part; recalibrations are fitted on the validation targets and on those `beside`."""
 
 
 @dataclass
@@ -171,11 +184,12 @@ def score_classes(
     row: Targets,
     measure: Callable[[ClassScores], dict[str, float]],
     named: Named | None = None,
+    beside: Sequence[StatedTargets] = (),
 ) -> Scored:
     """The test part as predicted, and after the recalibrations that the experiment asks for.
 
     `row` is where each target of the part stands; class by class and in bins where the classes are `named`.
-    Recalibrations are fitted on the validation part, which early stopping has looked at.
+    Recalibrations are fitted on the validation part, which early stopping has looked at, and on what is `beside`.
     """
     return score_parts(
         _of_part(predict, experiment, data, "test"),
@@ -184,6 +198,7 @@ def score_classes(
         calibration=lambda: calibration_targets(predict, experiment, data),
         measure=measure,
         named=named,
+        beside=beside,
     )
 
 
@@ -215,11 +230,12 @@ def score_parts(
     calibration: Callable[[], StatedTargets],
     measure: Callable[[ClassScores], dict[str, float]],
     named: Named | None = None,
+    beside: Sequence[StatedTargets] = (),
 ) -> Scored:
     """The same of all test targets with their predictions; `calibration` is asked where a recalibration is wanted."""
     fits: tuple[ClassFit, ...] = ()
     if experiment.evaluation.recalibration:
-        held_out = calibration()
+        held_out = _joined([calibration(), *beside])
         fits = fitted(held_out.log_probabilities, held_out.target, experiment=experiment)
     bins = experiment.evaluation.bins
     plain = ClassScores(bins, row)
@@ -259,7 +275,11 @@ def calibration_targets(predict: Predict, experiment: Experiment, data: Path) ->
     stride = max(1, int(sum(batch.counted for batch in batches)) // wanted)
     numbers = classes * _voices(experiment)
     chosen = (part for batch in batches for part in _parts(batch.taken(slice(None, None, stride)), numbers))
-    parts = [_predicted(predict, part) for part in chosen]
+    return _joined([_predicted(predict, part) for part in chosen])
+
+
+def _joined(parts: Sequence[StatedTargets]) -> StatedTargets:
+    """What is stated of the targets of all parts, without the parts of its entropy."""
     return StatedTargets(*(np.concatenate([part[column] for part in parts]) for column in (0, 1)))
 
 

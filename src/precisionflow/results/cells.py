@@ -1,5 +1,6 @@
 """Cells of a variant, one for each seed and split: inputs of their stages, whether they are finished."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,22 +27,31 @@ def training_inputs_of(taught: str, *, prepared: str, seed: int, split: int) -> 
     return {"experiment": taught, "data": prepared, "seed": seed, "split": split}
 
 
+def splits_beside(experiment: Experiment, split: int) -> tuple[int, ...]:
+    """Other splits whose networks predict rows that the recalibrations of a split's cells are fitted on."""
+    if experiment.evaluation.held_out == "split":
+        return ()
+    return tuple(other for other in experiment.splits if other != split)
+
+
 def evaluation_inputs(experiment: Experiment, *, data: Path, model: Path, seed: int, split: int) -> Inputs:
     """Inputs of `stage.once` for an evaluated cell; `model` is the variant's folder."""
     return evaluation_inputs_of(
         experiment,
         prepared=input_key(data_folder(data, experiment, split)),
         trained=input_key(cell_folder(model, seed, split)),
+        beside=[input_key(cell_folder(model, seed, other)) for other in splits_beside(experiment, split)],
         seed=seed,
         split=split,
     )
 
 
 def evaluation_inputs_of(
-    experiment: Experiment, *, prepared: str, trained: str, seed: int, split: int
+    experiment: Experiment, *, prepared: str, trained: str, beside: Sequence[str], seed: int, split: int
 ) -> Inputs:
-    """Inputs of an evaluated cell, from the keys of its data and its model."""
-    return {
+    """Inputs of an evaluated cell, from the keys of its data, its model and the models of `splits_beside`."""
+    others = {"beside": [*beside]} if beside else {}
+    return others | {
         "data": prepared,
         "model": trained,
         "evaluation": experiment.evaluation.model_dump(mode="json"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from precisionflow.config import Experiment, digest
 from precisionflow.records.marker import StageCard, read_marker
-from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
+from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_inputs_of
 from precisionflow.results.identity import stage_key, training_identity
 from precisionflow.results.layout import FAILURE, Results, cell_name, data_folder
 from precisionflow.results.reuse import finished_by_key
@@ -59,27 +59,41 @@ class Progress:
             return [CellProgress(*cell, None) for cell in cells]
         taught = digest(training_identity(variant))
         prepared = {split: self._key(variant, split) for split in variant.splits}
+        wanted = {
+            (seed, split): stage_key(
+                "train", training_inputs_of(taught, prepared=key, seed=seed, split=split)
+            )
+            for split, key in prepared.items()
+            if key is not None
+            for seed in variant.seeds
+        }
+        trained = {
+            (seed, split): read_marker(f"{models}/{cell_name(seed, split)}") or self._elsewhere.get(key)
+            for (seed, split), key in wanted.items()
+        }
         found = []
         for seed, split in cells:
-            name = cell_name(seed, split)
-            key = prepared[split]
-            if key is None:
+            name, key, own = cell_name(seed, split), prepared[split], trained.get((seed, split))
+            if key is None or own is None:
                 found.append(CellProgress(seed, split, None))
                 continue
-            wanted = stage_key("train", training_inputs_of(taught, prepared=key, seed=seed, split=split))
-            trained = read_marker(f"{models}/{name}") or self._elsewhere.get(wanted)
-            if trained is None:
-                found.append(CellProgress(seed, split, None))
-                continue
+            others = [trained.get((seed, other)) for other in splits_beside(variant, split)]
             judged = stage_key(
                 "evaluate",
-                evaluation_inputs_of(variant, prepared=key, trained=trained.key, seed=seed, split=split),
+                evaluation_inputs_of(
+                    variant,
+                    prepared=key,
+                    trained=own.key,
+                    beside=[other.key if other else "" for other in others],
+                    seed=seed,
+                    split=split,
+                ),
             )
-            learned = trained.key == wanted
+            learned = own.key == wanted[seed, split]
             there = read_marker(f"{evaluations}/{name}") or self._elsewhere.get(judged)
             evaluated = there if learned else None
             done = evaluated is not None and evaluated.key == judged
-            seconds = trained.seconds + evaluated.seconds if evaluated is not None and done else None
+            seconds = own.seconds + evaluated.seconds if evaluated is not None and done else None
             failed = evaluated is not None and done and FAILURE in evaluated.files
             found.append(CellProgress(seed, split, seconds, learned, failed))
         return found

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from precisionflow.config import Experiment, digest
 from precisionflow.records.marker import MARKER, read_marker
-from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
+from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_inputs_of
 from precisionflow.results.copies import copy_stage
 from precisionflow.results.failures import failure_of
 from precisionflow.results.identity import stage_key, training_identity
@@ -24,23 +24,31 @@ def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) 
     copied = 0
     for variant in variants:
         taught = digest(training_identity(variant))
+        prepared = {}
         for split in variant.splits:
             data = data_folder(results.data, variant, split)
             _copy(data_folder(source.data, variant, split), data)
-            prepared = read_marker(data)
-            if prepared is None:
-                continue
-            for seed in variant.seeds:
-                asked = training_inputs_of(taught, prepared=prepared.key, seed=seed, split=split)
-                trained = stage_key("train", asked)
-                copied += _copy(
-                    models.get(trained), cell_folder(results.model(variant), seed, split), of=variant
-                )
-                judged = evaluation_inputs_of(
-                    variant, prepared=prepared.key, trained=trained, seed=seed, split=split
-                )
-                evaluated = evaluations.get(stage_key("evaluate", judged))
-                _copy(evaluated, cell_folder(results.evaluation(variant), seed, split))
+            if marker := read_marker(data):
+                prepared[split] = marker.key
+        trained = {
+            (seed, split): stage_key(
+                "train", training_inputs_of(taught, prepared=key, seed=seed, split=split)
+            )
+            for split, key in prepared.items()
+            for seed in variant.seeds
+        }
+        for (seed, split), key in trained.items():
+            copied += _copy(models.get(key), cell_folder(results.model(variant), seed, split), of=variant)
+            judged = evaluation_inputs_of(
+                variant,
+                prepared=prepared[split],
+                trained=key,
+                beside=[trained.get((seed, other), "") for other in splits_beside(variant, split)],
+                seed=seed,
+                split=split,
+            )
+            evaluated = evaluations.get(stage_key("evaluate", judged))
+            _copy(evaluated, cell_folder(results.evaluation(variant), seed, split))
     return copied
 
 

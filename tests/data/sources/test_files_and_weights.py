@@ -84,11 +84,25 @@ def test_a_fault_is_told_with_its_own_file_and_row(
     assert str(caught.value).startswith(f"{tmp_path / name}: {problem}")
 
 
+def test_further_splits_draw_what_no_file_says(regression, paths, tmp_path) -> None:
+    only, drawn = {"path": paths["path"], "test": paths["test"]}, set()
+    for split in range(3):
+        parts, card, _ = prepared(
+            table(regression, splits=(split,), **only), tmp_path / f"{split}", split=split
+        )
+        rows = {part: of["row"].to_pylist() for part, of in parts.items()}
+        assert rows["test"] == [*range(40, 53)]
+        assert sorted(rows["train"] + rows["valid"]) == [*range(40)]
+        assert card.table.feature_mean[0] == pytest.approx(FILES["train"]["a"].iloc[rows["train"]].mean())
+        drawn.add(tuple(rows["valid"]))
+    assert len(drawn) == 3
+
+
 def test_what_files_of_parts_rule_out(regression, paths, tmp_path) -> None:
     with pytest.raises(
-        ValueError, match=r"has a file of test rows, so there is no split 1; keep splits at \[0\]"
+        ConfigError, match=r"given \[0, 1\]; task.source.valid and task.source.test are files"
     ):
-        prepared(table(regression, splits=(1,), **paths), tmp_path / "out", split=1)
+        table(regression, splits=(0, 1), **paths)
     with pytest.raises(ConfigError, match=r"but task.source.test is a file of its own; leave one"):
         table(regression, **paths, split={"kind": "k_fold"})
     FRAME[["a"]].to_csv(tmp_path / "train.csv", index=False)

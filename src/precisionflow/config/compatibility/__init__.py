@@ -36,6 +36,7 @@ CHECKS = (
     posteriors.rows_can_be_weighed,
     results.names_differ,
     results.recalibration_fits_the_task,
+    results.held_out_rows_are_never_tested,
     results.attention_can_be_inspected,
     results.data_can_be_cut,
     results.metrics_are_measured,

@@ -6,7 +6,9 @@ from precisionflow.config.attention import Attention
 from precisionflow.config.base import nearest
 from precisionflow.config.evaluation import OF_BOUND
 from precisionflow.config.networks import Transformer
-from precisionflow.config.tasks import Images
+from precisionflow.config.sources import ConlluFile, TableFile
+from precisionflow.config.tables import GivenSplit
+from precisionflow.config.tasks import Classification, Images, SequenceClassification, Tagging
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -39,6 +41,35 @@ def recalibration_fits_the_task(experiment: "Experiment") -> None:
             )
 
 
+def held_out_rows_are_never_tested(experiment: "Experiment") -> None:
+    evaluation, task = experiment.evaluation, experiment.task
+    if evaluation.held_out == "split":
+        return
+    if not evaluation.recalibration:
+        raise ValueError(
+            "evaluation.held_out: all_splits, and evaluation.recalibration names nothing to fit; name a method"
+        )
+    if not isinstance(task, Classification | SequenceClassification | Tagging):
+        raise ValueError(
+            f"evaluation.held_out: all_splits is for classes of rows, texts and words, task.kind {task.kind!r} has "
+            "none; leave it out"
+        )
+    if len(experiment.splits) < 2:
+        raise ValueError("evaluation.held_out: all_splits, and splits has one; give more, such as [0, 1, 2]")
+    if not _tests_the_same(task.source):
+        raise ValueError(
+            "evaluation.held_out: all_splits needs task.source.test or a split of kind given; where each split draws "
+            "test rows, those of one are validation rows of another"
+        )
+
+
+def _tests_the_same(source: object) -> bool:
+    """Whether all splits have the same test rows."""
+    return isinstance(source, TableFile | ConlluFile) and (
+        source.test is not None or (isinstance(source, TableFile) and isinstance(source.split, GivenSplit))
+    )
+
+
 def attention_can_be_inspected(experiment: "Experiment") -> None:
     if experiment.evaluation.inspect and not experiment.task.predicts_tokens:
         raise ValueError(
@@ -47,9 +78,17 @@ def attention_can_be_inspected(experiment: "Experiment") -> None:
 
 
 def data_can_be_cut(experiment: "Experiment") -> None:
-    if experiment.splits != (0,) and experiment.task.several_splits == "none":
+    if experiment.splits == (0,):
+        return
+    if experiment.task.several_splits == "none":
         raise ValueError(
             f"splits: given {list(experiment.splits)}; its data are cut once; keep [0] and repeat with seeds"
+        )
+    source = experiment.task.source
+    if isinstance(source, TableFile | ConlluFile) and None not in (source.valid, source.test):
+        raise ValueError(
+            f"splits: given {list(experiment.splits)}; task.source.valid and task.source.test are files, so nothing "
+            "is drawn; keep [0] and repeat with seeds"
         )
 
 

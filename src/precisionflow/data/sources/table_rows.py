@@ -107,10 +107,6 @@ def _cut(source: TableFile, seen: "Sequence[_Seen]", *, split: int, origin: str)
     test = next(apart).kept if source.test is not None else None
     if test is None:
         cut = cut_rows(source.split, seen[0].kept, seen[0].keys, split=split, origin=origin)
-    elif split:
-        raise ValueError(
-            f"splits: {origin} has a file of test rows, so there is no split {split}; keep splits at [0]"
-        )
     else:
         cut = Cut(seen[0].kept, test, random_validation(seen[0].kept, split=split))
     if valid is None:

@@ -1,5 +1,6 @@
 """Figures of scenes: probabilities of their classes, and where the tokens went."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,7 @@ from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.data.batches import Rows
+from precisionflow.evaluation.classes import StatedTargets
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
 from precisionflow.inference.allocation.reader import Parts, patch_reader
@@ -66,9 +68,9 @@ class ScenePredictor(RowClassPredictor):
         cells = sum(layer.encoder.cells(part) for part in torch.from_numpy(tokens).split(AT_ONCE))
         return float(cells / tokens.sum() - 1)
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """Scores of the classes as of any rows; tokens of an image and of the patch that is asked for, padding."""
-        scored = super().score(experiment, data)
+        scored = super().score(experiment, data, beside=beside)
         numbers = torch.from_numpy(Rows.read(PreparedSplit(data).part("test")).features)
         tokens = self.tokens(numbers)
         asked = numbers[:, 0].round().long().numpy()

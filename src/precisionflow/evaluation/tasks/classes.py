@@ -13,7 +13,13 @@ from precisionflow.config import Experiment
 from precisionflow.data.bags import Bags
 from precisionflow.data.labelled import Texts
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import Named, score_classes
+from precisionflow.evaluation.classes import (
+    HoldsOut,
+    Named,
+    StatedTargets,
+    calibration_targets,
+    score_classes,
+)
 from precisionflow.evaluation.network import TextNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.tasks.classification import Stated
@@ -27,7 +33,7 @@ AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class ClassPredictor(TextNetwork):
+class ClassPredictor(TextNetwork, HoldsOut):
     """Sequences of tokens in, probabilities of their classes out."""
 
     predicts: ClassVar = "classes of texts"
@@ -45,9 +51,15 @@ class ClassPredictor(TextNetwork):
             parts.append(self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)))
         return Stated.of(Voices(torch.cat([part.logits for part in parts])))
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:
+        """What is stated of the validation targets, of some where they are many."""
+        return calibration_targets(self.predict, experiment, data)
+
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """The test sequences' class probabilities and all their metrics, before and after recalibration."""
         row = Texts.read(PreparedSplit(data).part("test")).rows
         named = Named(self.data_card.class_names, lambda _: text_bins(data))
         measure = attrgetter("metrics")
-        return score_classes(self.predict, experiment, data, row=row, measure=measure, named=named)
+        return score_classes(
+            self.predict, experiment, data, row=row, measure=measure, named=named, beside=beside
+        )

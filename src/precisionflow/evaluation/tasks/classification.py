@@ -1,7 +1,7 @@
 """Classes of rows: probabilities with the parts of their entropy, prediction sets, detection of unlike rows."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.tasks import Allocation, Classification, Images
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.calibration.worlds import Index
-from precisionflow.evaluation.classes import LogProbabilities, StatedTargets, score_parts
+from precisionflow.evaluation.classes import HoldsOut, LogProbabilities, StatedTargets, score_parts
 from precisionflow.evaluation.network import PosteriorNetwork, TrainedNetwork, standardised_features
 from precisionflow.evaluation.recalibration.of_classes import normalised
 from precisionflow.evaluation.scored import Scored
@@ -65,7 +65,7 @@ class Stated:
 
 
 @dataclass(frozen=True)
-class RowClassPredictor(TrainedNetwork, ABC):
+class RowClassPredictor(TrainedNetwork, HoldsOut):
     """Rows of features in, probabilities of their classes out."""
 
     predicts: ClassVar = "classes of rows"
@@ -82,7 +82,11 @@ class RowClassPredictor(TrainedNetwork, ABC):
     def standardised(self, features: Features) -> Stated:
         """What is stated of standardised features."""
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:  # noqa: ARG002 - all rows are asked
+        """What is stated of the validation rows."""
+        return of_rows(*self._part(Rows.read(PreparedSplit(data).part("valid"))))
+
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """The test rows' probabilities and all their metrics, before and after recalibration.
 
         Recalibrations are fitted on the validation rows, which early stopping has looked at.
@@ -97,7 +101,8 @@ class RowClassPredictor(TrainedNetwork, ABC):
             target,
             row=rows.rows,
             experiment=experiment,
-            calibration=lambda: self._part(Rows.read(place.part("valid"))),
+            calibration=lambda: self.held_out(experiment, data),
+            beside=beside,
         )
         scored = self.with_bins(scored, found, data)
         if not task.unknown:
@@ -134,15 +139,17 @@ def score_row_classes(
     *,
     row: Index,
     experiment: Experiment,
-    calibration: Callable[[], tuple[Stated, np.ndarray]],
+    calibration: Callable[[], StatedTargets],
+    beside: Sequence[StatedTargets] = (),
 ) -> Scored:
     """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it."""
     return score_parts(
-        [_of_rows(found, target)],
+        [of_rows(found, target)],
         experiment,
         row=row,
-        calibration=lambda: _of_rows(*calibration()),
+        calibration=calibration,
         measure=attrgetter("metrics"),
+        beside=beside,
     )
 
 
@@ -155,7 +162,8 @@ def in_bins(scored: Scored, found: Stated, parts: Mapping[Part, pa.Table], card:
     return scored._replace(bins=bins)
 
 
-def _of_rows(found: Stated, target: Int[np.ndarray, " rows"]) -> StatedTargets:
+def of_rows(found: Stated, target: Int[np.ndarray, " rows"]) -> StatedTargets:
+    """What is stated of rows, and what they are."""
     return StatedTargets(found.log_probabilities, target, found.mutual_information)
 
 

@@ -1,6 +1,6 @@
 """Images: their class by the lowest free energy, reconstruction, completion, detection of what is unlike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -16,6 +16,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
 from precisionflow.evaluation.calibration.coverage import reliability
 from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.evaluation.classes import StatedTargets
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc
@@ -126,9 +127,9 @@ class ImagePredictor(RowClassPredictor):
             self.model.pit(inferred, repeated)[best],
         )
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """Scores of the classes as of any rows, and those of the images."""
-        scored = self.scored(experiment, data)
+        scored = self.scored(experiment, data, beside)
         place = PreparedSplit(data)
         train, rows = (Rows.read(place.part(part)) for part in ("train", "test"))
         test = torch.from_numpy(rows.features)
@@ -142,9 +143,9 @@ class ImagePredictor(RowClassPredictor):
             images=self._shown(rows, unknown=place.unknown),
         )
 
-    def scored(self, experiment: Experiment, data: Path) -> Scored:
+    def scored(self, experiment: Experiment, data: Path, beside: Sequence[StatedTargets]) -> Scored:
         """Scores of the classes alone."""
-        return super().score(experiment, data)
+        return super().score(experiment, data, beside=beside)
 
     def _shown(self, test: Rows, *, unknown: Path) -> pa.Table:
         """A records.schemas.IMAGES; `unknown` is the file of the unknown classes, if there is any."""
@@ -209,7 +210,12 @@ class UnlabelledPredictor(ImagePredictor):
 
     predicts: ClassVar = "images"
 
-    def scored(self, experiment: Experiment, data: Path) -> Scored:  # noqa: ARG002 - there are no classes to score
+    def scored(
+        self,
+        experiment: Experiment,  # noqa: ARG002 - there are no classes to score
+        data: Path,
+        beside: Sequence[StatedTargets],  # noqa: ARG002 - nor to recalibrate
+    ) -> Scored:
         """What is found of each test image."""
         rows = Rows.read(PreparedSplit(data).part("test"))
         columns = {"row": rows.rows} | self.found(torch.from_numpy(rows.features), self.seen)

@@ -1,5 +1,6 @@
 """Predictions that a model from outside states for the rows of a table or for texts, and their scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -13,13 +14,13 @@ from precisionflow.config import Experiment
 from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
 from precisionflow.data.labelled import Labelled, labelled
 from precisionflow.evaluation.calibration.worlds import Index
-from precisionflow.evaluation.classes import Named, StatedTargets, score_parts
+from precisionflow.evaluation.classes import HoldsOut, Named, StatedTargets, score_parts
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.network import check_data
 from precisionflow.evaluation.recalibration.recalibrated import Calibration
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import entropy
-from precisionflow.evaluation.tasks.classification import Stated, in_bins, score_row_classes
+from precisionflow.evaluation.tasks.classification import Stated, in_bins, of_rows, score_row_classes
 from precisionflow.evaluation.tasks.regression import score_rows
 from precisionflow.evaluation.where import table_parts
 from precisionflow.evaluation.where_tokens import text_bins, word_bins
@@ -48,7 +49,7 @@ class _StatedRows:
             raise ValueError(f"{self.origin}: predicts other {part} rows; delete its folder and train again")
         return found
 
-    def held_out(self, data: Path) -> tuple[pa.Table, Labelled]:
+    def valid(self, data: Path) -> tuple[pa.Table, Labelled]:
         """The validation rows and what is stated of them; ValueError where they are not predicted."""
         if not pc.any(pc.equal(self.stated["part"], "valid")).as_py():
             raise ValueError(
@@ -75,15 +76,20 @@ class StatedPredictor(_StatedRows):
         )
 
     def _calibration(self, data: Path) -> Calibration:
-        stated, valid = self.held_out(data)
+        stated, valid = self.valid(data)
         return _gaussians(stated), self.data_card.table.restore_target(valid.target)
 
 
 @dataclass(frozen=True)
-class StatedClassPredictor(_StatedRows):
+class StatedClassPredictor(_StatedRows, HoldsOut):
     """Probabilities of the classes for each row."""
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:  # noqa: ARG002 - all rows are asked
+        """What is stated of the validation rows."""
+        stated, rows = self.valid(data)
+        return of_rows(_voices(stated), rows.target.astype(np.int64))
+
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """The test rows' probabilities and all their metrics, before and after recalibration."""
         parts = table_parts(data)
         row = parts["test"]["row"].to_numpy()
@@ -93,33 +99,38 @@ class StatedClassPredictor(_StatedRows):
             parts["test"]["target"].to_numpy().astype(np.int64),
             row=row,
             experiment=experiment,
-            calibration=lambda: self._calibration(data),
+            calibration=lambda: self.held_out(experiment, data),
+            beside=beside,
         )
         return in_bins(scored, found, parts, self.data_card)
 
-    def _calibration(self, data: Path) -> tuple[Stated, np.ndarray]:
-        stated, valid = self.held_out(data)
-        return _voices(stated), valid.target.astype(np.int64)
-
 
 @dataclass(frozen=True)
-class StatedTextPredictor(_StatedRows):
+class StatedTextPredictor(_StatedRows, HoldsOut):
     """Probabilities of the classes of each text."""
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test texts' probabilities and all their metrics, before and after recalibration."""
-        return self.scored(experiment, data, Named(self.data_card.class_names, lambda _: text_bins(data)))
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:  # noqa: ARG002 - all texts are asked
+        """What is stated of the validation texts."""
+        return _of_texts(*self.valid(data))
 
-    def scored(self, experiment: Experiment, data: Path, named: Named) -> Scored:
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
+        """The test texts' probabilities and all their metrics, before and after recalibration."""
+        named = Named(self.data_card.class_names, lambda _: text_bins(data))
+        return self.scored(experiment, data, named, beside)
+
+    def scored(
+        self, experiment: Experiment, data: Path, named: Named, beside: Sequence[StatedTargets]
+    ) -> Scored:
         """Scores of the classes that are named, before and after recalibration."""
         test = labelled(experiment.task, PreparedSplit(data).part("test"))
         return score_parts(
             [_of_texts(self.of("test", test.rows), test)],
             experiment,
             row=test.rows,
-            calibration=lambda: _of_texts(*self.held_out(data)),
+            calibration=lambda: self.held_out(experiment, data),
             measure=attrgetter("metrics"),
             named=named,
+            beside=beside,
         )
 
 
@@ -127,12 +138,11 @@ class StatedTextPredictor(_StatedRows):
 class StatedTagPredictor(StatedTextPredictor):
     """Probabilities of the tags of each word."""
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """The test words' probabilities and all their metrics, before and after recalibration."""
         names = self.data_card.class_names
-        return self.scored(
-            experiment, data, Named(names, lambda predicted: word_bins(data, predicted, names))
-        )
+        named = Named(names, lambda predicted: word_bins(data, predicted, names))
+        return self.scored(experiment, data, named, beside)
 
 
 StatedAny = StatedPredictor | StatedClassPredictor | StatedTextPredictor | StatedTagPredictor

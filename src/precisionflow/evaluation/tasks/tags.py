@@ -14,7 +14,13 @@ from precisionflow.config.tasks import Tagging
 from precisionflow.data.bags import Bags
 from precisionflow.data.labelled import Words
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import Named, score_classes
+from precisionflow.evaluation.classes import (
+    HoldsOut,
+    Named,
+    StatedTargets,
+    calibration_targets,
+    score_classes,
+)
 from precisionflow.evaluation.network import TextNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.tasks.classification import Stated
@@ -25,7 +31,7 @@ from precisionflow.training.batches import Batch, masked
 
 
 @dataclass(frozen=True)
-class TagPredictor(TextNetwork):
+class TagPredictor(TextNetwork, HoldsOut):
     """Sentences of words in, probabilities of the words' tags out."""
 
     predicts: ClassVar = "tags of words"
@@ -51,9 +57,15 @@ class TagPredictor(TextNetwork):
         each = zip(voices.logits, bags.lengths, strict=True)
         return [Stated.of(Voices(logits[:length])) for logits, length in each]
 
-    def score(self, experiment: Experiment, data: Path) -> Scored:
+    def held_out(self, experiment: Experiment, data: Path) -> StatedTargets:
+        """What is stated of the validation targets, of some where they are many."""
+        return calibration_targets(self.predict, experiment, data)
+
+    def score(self, experiment: Experiment, data: Path, *, beside: Sequence[StatedTargets] = ()) -> Scored:
         """The test words' tag probabilities and all their metrics, before and after recalibration."""
         row, names = Words.read(PreparedSplit(data).part("test")).rows, self.data_card.class_names
         named = Named(names, lambda predicted: word_bins(data, predicted, names))
         measure = attrgetter("metrics")
-        return score_classes(self.predict, experiment, data, row=row, measure=measure, named=named)
+        return score_classes(
+            self.predict, experiment, data, row=row, measure=measure, named=named, beside=beside
+        )
