@@ -24,6 +24,7 @@ def section(material: Material) -> Section:
     """Figures, the metrics that have tables of their own, and what recalibration changed."""
     context = {
         "confidence": material.experiment.ablation.confidence,
+        "of_all_splits": material.experiment.evaluation.held_out == "all_splits",
         "groups": [_group(group) for group in material.groups],
         "several": material.several,
     }
