@@ -1,11 +1,11 @@
 """Cells of a variant, one for each seed and split: inputs of their stages, whether they are finished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from precisionflow.config import Experiment, digest
-from precisionflow.results.identity import Inputs, task_identity, training_identity
+from precisionflow.results.identity import Inputs, stage_key, task_identity, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, input_key
 
@@ -25,6 +25,17 @@ def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int
 def training_inputs_of(taught: str, *, prepared: str, seed: int, split: int) -> Inputs:
     """Inputs of a trained cell, from the digest of what determines its weights and the key of its data."""
     return {"experiment": taught, "data": prepared, "seed": seed, "split": split}
+
+
+def training_keys(experiment: Experiment, prepared: Mapping[int, str | None]) -> dict[tuple[int, int], str]:
+    """(seed, split) -> key of the trained cell, of splits whose data have a key."""
+    taught = digest(training_identity(experiment))
+    return {
+        (seed, split): stage_key("train", training_inputs_of(taught, prepared=key, seed=seed, split=split))
+        for split, key in prepared.items()
+        if key is not None
+        for seed in experiment.seeds
+    }
 
 
 def splits_beside(experiment: Experiment, split: int) -> tuple[int, ...]:

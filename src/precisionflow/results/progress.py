@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from precisionflow.config import Experiment, digest
+from precisionflow.config import Experiment
 from precisionflow.records.marker import StageCard, read_marker
-from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_inputs_of
-from precisionflow.results.identity import stage_key, training_identity
+from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_keys
+from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import FAILURE, Results, cell_name, data_folder
 from precisionflow.results.reuse import finished_by_key
 
@@ -57,16 +57,8 @@ class Progress:
         cells = [(seed, split) for split in variant.splits for seed in variant.seeds]
         if not models.is_dir() and not self.reused:
             return [CellProgress(*cell, None) for cell in cells]
-        taught = digest(training_identity(variant))
         prepared = {split: self._key(variant, split) for split in variant.splits}
-        wanted = {
-            (seed, split): stage_key(
-                "train", training_inputs_of(taught, prepared=key, seed=seed, split=split)
-            )
-            for split, key in prepared.items()
-            if key is not None
-            for seed in variant.seeds
-        }
+        wanted = training_keys(variant, prepared)
         trained = {
             (seed, split): read_marker(f"{models}/{cell_name(seed, split)}") or self._elsewhere.get(key)
             for (seed, split), key in wanted.items()

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from precisionflow.config import Experiment, digest
+from precisionflow.config import Experiment
 from precisionflow.records.marker import MARKER, read_marker
-from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_inputs_of
+from precisionflow.results.cells import evaluation_inputs_of, splits_beside, training_keys
 from precisionflow.results.copies import copy_stage
 from precisionflow.results.failures import failure_of
-from precisionflow.results.identity import stage_key, training_identity
+from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import Results, cell_folder, data_folder
 
 
@@ -23,20 +23,13 @@ def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) 
     models, evaluations = finished_by_key(source.models), finished_by_key(source.evaluations)
     copied = 0
     for variant in variants:
-        taught = digest(training_identity(variant))
-        prepared = {}
+        prepared: dict[int, str] = {}
         for split in variant.splits:
             data = data_folder(results.data, variant, split)
             _copy(data_folder(source.data, variant, split), data)
             if marker := read_marker(data):
                 prepared[split] = marker.key
-        trained = {
-            (seed, split): stage_key(
-                "train", training_inputs_of(taught, prepared=key, seed=seed, split=split)
-            )
-            for split, key in prepared.items()
-            for seed in variant.seeds
-        }
+        trained = training_keys(variant, prepared)
         for (seed, split), key in trained.items():
             copied += _copy(models.get(key), cell_folder(results.model(variant), seed, split), of=variant)
             judged = evaluation_inputs_of(
