@@ -22,9 +22,9 @@ from precisionflow.data.tokens.running import (
     segments,
     words,
 )
-from precisionflow.data.tokens.running.byte_pairs import CUT, BytePairs
+from precisionflow.data.tokens.running.byte_pairs import BytePairs
 from precisionflow.data.tokens.running.encoded import Untokenisable
-from precisionflow.data.tokens.running.reread import Reread
+from precisionflow.data.tokens.running.reread import Reread, Room
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.data.tokens.running.words import LINE_END, split_words
 from precisionflow.records.cards import Vocabulary
@@ -128,7 +128,7 @@ def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
 
     tokeniser = fitted(config, f"{text}{text}")
     expected = encoded(tokeniser, [text])
-    with Reread(chunks, tmp_path) as again:
+    with Reread(chunks, tmp_path, Room()) as again:
         next(tokeniser.encoded(again))
         for _ in range(3):
             assert [i for piece in tokeniser.encoded(again) for i in piece.ids.tolist()] == expected
@@ -330,7 +330,7 @@ def test_every_unknown_token_counts():
 
 def test_a_text_without_segments_is_read_again(tmp_path):
     tokeniser = fitted(kinds.Words(least_count=1), "a")
-    with Reread(lambda: iter([b""]), tmp_path) as empty:
+    with Reread(lambda: iter([b""]), tmp_path, Room()) as empty:
         for _ in range(2):
             assert not list(tokeniser.encoded(empty))
 
@@ -410,18 +410,6 @@ def test_the_card_holds_all_of_a_tokeniser():
     assert Vocabulary.model_validate_json(vocabulary.model_dump_json()) == vocabulary
     assert len(vocabulary.merges) == vocabulary.ids - 256
     assert "merges" not in Vocabulary(tokens=("a",)).model_dump()
-
-
-def test_counts_of_segments(monkeypatch):
-    monkeypatch.setattr(segments, "MOST_PENDING", 2)
-    tally = segments.Tally()
-    for part in segments.segments([b"a b\n", b"b b a"], CUT):
-        tally.add(part.distinct, part.counts)
-        assert sum(table.num_rows for table in tally.pending) <= max(2, tally.table.num_rows)
-    counts = tally.counts()
-    found = dict(zip(counts["text"].to_pylist(), counts["count"].to_pylist(), strict=True))
-    assert counts.num_rows == 4
-    assert found == {"a": 1, " b": 2, "\nb": 1, " a": 1}
 
 
 @pytest.mark.parametrize("part", [1, 1000, 1 << 20])

@@ -66,6 +66,8 @@ class BytePairs(Config):
     """Tokens of the vocabulary at most: the 256 bytes and one for each merge."""
     least_count: Count = 2
     """Times that the training text holds a pair that is merged."""
+    most_words: Count | None = 1 << 17
+    """Words that the merges are learned from, the most common ones of the training text; none: all of them."""
 
 
 class HashedWords(Config):

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int64
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Most bytes of a file, or characters of a string, that are in memory at once."""
 
 

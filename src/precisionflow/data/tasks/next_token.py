@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from precisionflow.config.tasks import NextToken
@@ -16,10 +17,13 @@ from precisionflow.data.sources.texts import open_texts
 from precisionflow.data.text import Text, Texts
 from precisionflow.data.tokens.running import RunningTokeniser, fitted_running, knowing
 from precisionflow.data.tokens.running.encoded import Untokenisable
-from precisionflow.data.tokens.running.reread import Reread
+from precisionflow.data.tokens.running.reread import Reread, Room
 from precisionflow.records.cards import TextSize
 from precisionflow.records.schemas import TOKENS
 from precisionflow.results.layout import Part
+
+ROW_GROUP = 1 << 20
+"""Tokens of a row group, but of the last."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
     rows: dict[Part, int] = {}
     sizes: dict[Part, TextSize] = {}
     with part_files(folder, TOKENS) as append, ExitStack() as files:
-        read = {part: files.enter_context(Reread(stretch.chunks, folder)) for part, stretch in parts.items()}
+        room = Room()
+        read = {part: files.enter_context(Reread(parts[part].chunks, folder, room)) for part in parts}
         tokeniser = _fitted(parts, read, task)
         for part, stretch in parts.items():
             with _placed(stretch):
@@ -69,7 +74,9 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
                 f"{parts[part].text.origin}: the {part} part has {count} {task.tokens.plural} and needs "
                 f"task.context + 1 = {task.context + 1}; give more text, less context or other fractions"
             )
-    notes = (*(note for text in texts.all for note in text.notes), *_notes(texts, rows, sizes, task))
+    read_off = [note for text in texts.all for note in text.notes]
+    learned = [f"{texts.text.origin}: {tokeniser.note}"] if tokeniser.note else []
+    notes = (*read_off, *learned, *_notes(texts, rows, sizes, task))
     return Prepared(rows, vocabulary=tokeniser.vocabulary, sizes=sizes, notes=notes)
 
 
@@ -128,11 +135,23 @@ def _fitted(parts: Mapping[Part, Stretch], read: Mapping[Part, Reread], task: Ne
 
 def _write(text: Reread, tokeniser: RunningTokeniser, append: Callable[[pa.Table], None]) -> tuple[int, int]:
     """(tokens, unknown ones among them) of a part."""
-    rows = unknown = 0
+    rows = unknown = filled = 0
+    group = np.empty(
+        ROW_GROUP, dtype=np.int32
+    )  # pieces of all sizes, kept until they are written, leave holes
     for piece in tokeniser.encoded(text):
-        append(pa.table([piece.ids], schema=TOKENS))
         rows += len(piece.ids)
         unknown += piece.unknown
+        left = piece.ids
+        while len(left):
+            some = left[: ROW_GROUP - filled]
+            group[filled : filled + len(some)] = some
+            left, filled = left[len(some) :], filled + len(some)
+            if filled == ROW_GROUP:
+                append(pa.table([group], schema=TOKENS))
+                filled = 0
+    if filled:
+        append(pa.table([group[:filled]], schema=TOKENS))
     return rows, unknown
 
 

@@ -25,6 +25,11 @@ class RunningTokeniser(Protocol):
         """What the data set's card keeps of it; with the configuration it is the whole tokeniser."""
         ...
 
+    @property
+    def note(self) -> str:
+        """What the vocabulary was not learned from, where a bound left something out."""
+        ...
+
     def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         """All tokens of a text in UTF-8 in order; Untokenisable for what cannot be one."""
         ...

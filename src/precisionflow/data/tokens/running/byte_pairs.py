@@ -16,7 +16,9 @@ from jaxtyping import Int32, Int64
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
 from precisionflow.data.tokens.running.merges import learn_merges
-from precisionflow.data.tokens.running.segments import WHITE_SPACE, Tally, cut_at, ragged_take, segments
+from precisionflow.data.tokens.running.reread import folder_of
+from precisionflow.data.tokens.running.segments import WHITE_SPACE, cut_at, ragged_take, segments
+from precisionflow.data.tokens.running.tally import Common, Tally, most_common
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
 
@@ -27,7 +29,7 @@ PARALLELISM = "TOKENIZERS_PARALLELISM"
 """The variable that the library reads at each call."""
 CUT = functools.partial(cut_at, WHITE_SPACE)
 """The library cuts at no other blanks."""
-MOST_KEPT = 1 << 18
+MOST_KEPT = 1 << 16
 """Segments whose ids are remembered."""
 BATCH = 1 << 13
 """Segments that the library is given at once."""
@@ -100,6 +102,8 @@ class BytePairs:
     vocabulary: Vocabulary
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     """Ids of segments that were met before."""
+    note: str = field(default="", compare=False)
+    """What the merges were not learned from."""
 
     @functools.cached_property
     def library(self) -> "Tokenizer":
@@ -156,31 +160,49 @@ class BytePairs:
 
 def byte_pairs_from(chunks: Iterable[bytes], config: kinds.BytePairs) -> BytePairs:
     """The merges of a text."""
-    words = _words(chunks).counts()
-    text = pa.concat_arrays([pa.array([], pa.string()), *words["text"].chunks])
-    merges = learn_merges(text, words["count"].to_numpy(), size=config.size, least_count=config.least_count)
+    words = _words(chunks, most=config.most_words)
+    merges = learn_merges(words.texts, words.counts, size=config.size, least_count=config.least_count)
     tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])
-    return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
+    vocabulary = Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges))
+    return BytePairs(vocabulary, note=_note(words))
 
 
-def _words(chunks: Iterable[bytes]) -> Tally:
-    """The words of a text as the library cuts it, with their counts."""
-    tally, words, split = Tally(), Tally(), _split()
-    for part in segments(chunks, CUT):
-        tally.add(part.distinct, part.counts)
-    for part in tally.counts().to_batches(max_chunksize=PART):
-        plain = pc.match_substring_regex(part["text"], PLAIN)
-        words.add(part["text"].filter(plain), part["count"].filter(plain).to_numpy())
-        others = part.filter(pc.invert(plain))
-        counts = dict(zip(others["text"].to_pylist(), others["count"].to_pylist(), strict=True))
-        for batch in _batches(counts):
-            joined = "".join(batch)
-            cut = [joined[start:end] for _, (start, end) in split.pre_tokenize_str(joined)]
-            ends = np.cumsum([len(segment) for segment in batch])
-            starts = np.cumsum([0, *map(len, cut)])[:-1]
-            repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
-            words.add(pa.array(cut, pa.string()), repeats[np.searchsorted(ends, starts, side="right")])
-    return words
+def _note(words: Common) -> str:
+    """What the merges were not learned from; empty where that is nothing."""
+    if not words.rarer:
+        return ""
+    known, total = int(words.counts.sum()), int(words.counts.sum()) + words.others
+    return (
+        f"byte pairs are learned from the {len(words.counts):,} most common of {len(words.counts) + words.rarer:,} "
+        f"words, {known / total:.2%} of the training part; task.tokens.most_words says how many"
+    )
+
+
+def _words(chunks: Iterable[bytes], *, most: int | None) -> Common:
+    """The most common words of a text as the library cuts it."""
+    split, folder = _split(), folder_of(chunks)
+    with Tally(folder) as tally, Tally(folder) as words:
+        for part in segments(chunks, CUT):
+            tally.add(part.distinct, part.counts)
+        for table in tally.counts():
+            for part in table.to_batches(max_chunksize=PART):
+                _add_words(words, part, split)
+        return most_common(words.counts(), most=most)
+
+
+def _add_words(words: Tally, segments: pa.RecordBatch, split: "pre_tokenizers.PreTokenizer") -> None:
+    """Count the words that segments are cut into."""
+    plain = pc.match_substring_regex(segments["text"], PLAIN)
+    words.add(segments["text"].filter(plain), segments["count"].filter(plain).to_numpy())
+    others = segments.filter(pc.invert(plain))
+    counts = dict(zip(others["text"].to_pylist(), others["count"].to_pylist(), strict=True))
+    for batch in _batches(counts):
+        joined = "".join(batch)
+        cut = [joined[start:end] for _, (start, end) in split.pre_tokenize_str(joined)]
+        ends = np.cumsum([len(segment) for segment in batch])
+        starts = np.cumsum([0, *map(len, cut)])[:-1]
+        repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
+        words.add(pa.array(cut, pa.string()), repeats[np.searchsorted(ends, starts, side="right")])
 
 
 def _batches(segments: Iterable[str]) -> Iterator[Sequence[str]]:

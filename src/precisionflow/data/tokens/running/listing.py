@@ -18,6 +18,7 @@ class Listing(ABC):
     """Plural of a token."""
     unknown: ClassVar[str]
     """The unknown token, as texts write it themselves."""
+    note: ClassVar[str] = ""
     vocabulary: Vocabulary
 
     @functools.cached_property

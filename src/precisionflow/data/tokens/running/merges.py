@@ -19,7 +19,7 @@ from precisionflow.data.tokens.running.utf8 import alphabet
 
 BORDER = -1
 """Symbol between two words."""
-PART = 1 << 20
+PART = 1 << 18
 """Symbols whose pairs are counted at once."""
 Places = Int32[np.ndarray, "_places"]
 Pair = tuple[int, int]

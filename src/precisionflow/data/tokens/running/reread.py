@@ -12,8 +12,20 @@ from precisionflow.data.text import CHUNK, characters_in
 
 Cut = Callable[[Iterable[bytes]], Iterator[pa.DictionaryArray]]
 """Chunks of a text -> its segments, those of some chunks at a time, always of one type."""
-IN_MEMORY = 1 << 24
-"""Bytes of segments that stay in memory."""
+IN_MEMORY = 1 << 23
+"""Bytes of segments that stay in memory, of all texts that share a `Room`."""
+
+
+class Room:
+    """What is left of the memory for segments."""
+
+    def __init__(self) -> None:
+        self.bytes = IN_MEMORY
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes are left, which are then taken; once they are not, none is."""
+        self.bytes -= size
+        return self.bytes >= 0
 
 
 class Whole(NamedTuple):
@@ -28,10 +40,11 @@ class Whole(NamedTuple):
 class Reread(ExitStack):
     """Chunks of one text, each time anew; its segments are kept until this is closed."""
 
-    def __init__(self, chunks: Callable[[], Iterator[bytes]], folder: Path) -> None:
+    def __init__(self, chunks: Callable[[], Iterator[bytes]], folder: Path, room: Room) -> None:
         super().__init__()
         self.chunks = chunks
         self.folder = folder
+        self.room = room
         self.kept: dict[Cut, _Kept] = {}
         self.whole: Whole | None = None
         """Of the first reading that came to its end."""
@@ -54,7 +67,7 @@ class Reread(ExitStack):
             yield from self.kept[cut].read()
             return
         with ExitStack() as unfinished:
-            kept = unfinished.enter_context(_Kept(self.folder))
+            kept = unfinished.enter_context(_Kept(self.folder, self.room))
             for array in cut(self):
                 kept.add(array)
                 yield array
@@ -63,21 +76,25 @@ class Reread(ExitStack):
         self.kept[cut] = kept
 
 
-class _Kept(ExitStack):
-    """Arrays of one type: the first `IN_MEMORY` bytes of them, the others in a file without a name."""
+def folder_of(chunks: Iterable[bytes]) -> Path | None:
+    """The folder that a text's files may lie in, if it has one."""
+    return chunks.folder if isinstance(chunks, Reread) else None
 
-    def __init__(self, folder: Path) -> None:
+
+class _Kept(ExitStack):
+    """Arrays of one type: the first ones in memory while there is room, the others in a file without a name."""
+
+    def __init__(self, folder: Path, room: Room) -> None:
         super().__init__()
         self.folder = folder
         self.arrays: list[pa.DictionaryArray] = []
-        self.room = IN_MEMORY
+        self.room = room
         self.file: IO[bytes] | None = None
         self.stream: pa.ipc.RecordBatchStreamWriter | None = None
 
     def add(self, array: pa.DictionaryArray) -> None:
         """Keep one array behind the others."""
-        self.room -= array.nbytes
-        if self.room >= 0:
+        if self.stream is None and self.room.take(array.nbytes):
             self.arrays.append(array)
             return
         batch = pa.record_batch({"segments": array})

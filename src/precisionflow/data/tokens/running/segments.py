@@ -24,8 +24,6 @@ PART = 1 << 16
 """Bytes that are looked at once: what is made of them stays in the caches."""
 LEAD, BEHIND = 0xC2, 2
 """The least byte that begins a character of several, and most bytes behind it in a blank."""
-MOST_PENDING = 1 << 18
-"""Counts that are kept apart before they are summed, or as many as there are sums where these are more."""
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -71,33 +69,6 @@ def bytes_in(texts: pa.StringArray) -> tuple[Int32[np.ndarray, "borders"], Data]
     borders = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[borders[0] : borders[-1]]
     return borders - borders[0], data
-
-
-class Tally:
-    """Counts of texts, summed over what was added."""
-
-    def __init__(self) -> None:
-        self.table = pa.table({"text": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
-        self.pending: list[pa.Table] = []
-
-    def add(self, texts: pa.StringArray, counts: Int64[np.ndarray, "texts"]) -> None:
-        """Count some texts, which may repeat."""
-        self.pending.append(pa.table({"text": texts, "count": pa.array(counts)}))
-        if sum(table.num_rows for table in self.pending) > max(MOST_PENDING, self.table.num_rows):
-            self._sum()
-
-    def counts(self) -> pa.Table:
-        """Columns `text` and `count`, each text once."""
-        self._sum()
-        return self.table
-
-    def _sum(self) -> None:
-        """Sums are exact up to 2^53; a dictionary takes a third of the time of a grouped table."""
-        every = pa.concat_tables([self.table, *self.pending])
-        coded = pa.concat_arrays(every["text"].chunks).dictionary_encode()
-        sums = np.bincount(coded.indices.to_numpy(), every["count"].to_numpy(), len(coded.dictionary))
-        self.table = pa.table({"text": coded.dictionary, "count": sums.astype(np.int64)})
-        self.pending = []
 
 
 def ragged_take(

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ def bytes_of(token: str) -> bytes:
 @dataclass(frozen=True)
 class Bytes:
     """The id of a byte is its value."""
+
+    note: ClassVar[str] = ""
 
     @property
     def vocabulary(self) -> Vocabulary:

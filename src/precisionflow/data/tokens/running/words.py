@@ -15,15 +15,14 @@ from jaxtyping import Bool, Int64
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
-from precisionflow.data.tokens.running.reread import Cut
-from precisionflow.data.tokens.running.segments import SEPARATORS, Segments, Tally, cut_at, segments
+from precisionflow.data.tokens.running.reread import Cut, folder_of
+from precisionflow.data.tokens.running.segments import SEPARATORS, Segments, cut_at, segments
+from precisionflow.data.tokens.running.tally import Tally, most_common
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
-AT_ONCE = 1 << 17
+AT_ONCE = 1 << 16
 """Distinct words that are looked up at once."""
-ORDER = [("count", "descending"), ("text", "ascending")]
-"""The most common first, those of one count by their code points."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +80,28 @@ def split_words(text: str, config: kinds.Words) -> list[str]:
 
 def words_from(chunks: Iterable[bytes], config: kinds.Words) -> Words:
     """The most common words of a text, and <unk> where there are others; Untokenisable for none."""
-    tally, line_ends = Tally(), 0
-    for part in segments(chunks, _cut(config)):
-        counted = part.counts
-        tally.add(part.distinct, counted)
-        line_ends += int(counted[_is_line_end(part.distinct)].sum())
-    tally.add(pa.array([LINE_END], pa.string()), np.array([line_ends]))
-    counts = tally.counts()
-    counts = counts.filter(pc.and_(pc.not_equal(counts["text"], ""), pc.greater(counts["count"], 0)))
-    common = counts.filter(pc.greater_equal(counts["count"], config.least_count)).sort_by(ORDER)
-    common = common.slice(length=config.most)
-    kept: list[str] = common["text"].to_pylist()
+    line_ends = 0
+    with Tally(folder_of(chunks)) as tally:
+        for part in segments(chunks, _cut(config)):
+            counted = part.counts
+            tally.add(part.distinct, counted)
+            line_ends += int(counted[_is_line_end(part.distinct)].sum())
+        tally.add(pa.array([LINE_END], pa.string()), np.array([line_ends]))
+        common = most_common(map(_tokens, tally.counts()), least_count=config.least_count, most=config.most)
+    kept: list[str] = common.texts.to_pylist()
     refuse_none(kept, kind="words", least_count=config.least_count)
-    if others := pc.sum(counts["count"]).as_py() - pc.sum(common["count"]).as_py():
-        kept = _with_unknown(kept, common["count"].to_numpy(), others)
+    if common.others:
+        kept = _with_unknown(kept, common.counts, common.others)
     return Words(Vocabulary(tokens=tuple(kept)), config)
 
 
+def _tokens(counts: pa.Table) -> pa.Table:
+    """Counts of what is a token: `LINE_END` stands there for what is cut as no word, perhaps no times."""
+    return counts.filter(pc.and_(pc.not_equal(counts["text"], ""), pc.greater(counts["count"], 0)))
+
+
 def _with_unknown(words: list[str], counts: Int64[np.ndarray, "words"], others: int) -> list[str]:
-    """The words in `ORDER`, <unk> where its count and those of all others put it."""
+    """The words in the order of their counts, <unk> where its count and those of all others put it."""
     if Words.unknown in words:
         place = words.index(Words.unknown)
         others += int(counts[place])
