@@ -30,7 +30,7 @@ def added(seed, folder=None):
     return filled, counted
 
 
-@pytest.fixture(params=[(1, 0, 1), (4, 3, 2), (20, 5, 3), (1 << 16, 1 << 16, 1 << 13)], ids=str)
+@pytest.fixture(params=[(0, 0, 1), (60, 40, 30), (300, 80, 50), (1 << 21, 1 << 21, 1 << 18)], ids=str)
 def bounds(request, monkeypatch):
     for name, value in zip(("MOST_PENDING", "MOST_HELD", "BATCH"), request.param, strict=True):
         monkeypatch.setattr(tally, name, value)
@@ -41,10 +41,9 @@ def bounds(request, monkeypatch):
 def test_counts_are_the_naive_ones(bounds, seed, tmp_path):
     filled, counted = added(seed, tmp_path)
     with filled:
-        assert filled.table.num_rows <= bounds[1]
+        assert filled.table.nbytes <= bounds[1]
+        assert sum(table.nbytes for table in filled.pending) <= bounds[0]
         tables = list(filled.counts())
-        if filled.files:
-            assert all(table.num_rows <= bounds[2] * len(filled.files) for table in tables)
         assert not list(tmp_path.iterdir())
     texts = [text for table in tables for text in table["text"].to_pylist()]
     counts = [count for table in tables for count in table["count"].to_pylist()]
@@ -68,9 +67,22 @@ def test_the_most_common_are_the_naive_ones(seed, least_count, most):
     assert common.others == counted.total() - sum(counted[text] for text in kept)
 
 
+def test_little_of_long_texts_is_in_memory(tmp_path):
+    """Texts of 1 to 9 kB: sums are written away by their bytes, and come back a few at a time."""
+    letters = np.array([f"{i:04d}" * (250 + i) for i in range(2000)])
+    with Tally(tmp_path) as filled:
+        for some in np.array_split(letters, 40):
+            filled.add(pa.array(some, pa.string()), np.full(len(some), 3))
+            assert filled.table.nbytes + sum(table.nbytes for table in filled.pending) <= 2 << 21
+        assert len(filled.files) >= 4
+        tables = list(filled.counts())
+    assert max(table.nbytes for table in tables) < (len(filled.files) + 1) * ((1 << 18) + 10_000)
+    assert sorted(text for table in tables for text in table["text"].to_pylist()) == sorted(letters)
+
+
 def test_files_lie_where_the_text_is_prepared(monkeypatch, tmp_path):
-    monkeypatch.setattr(tally, "MOST_PENDING", 1)
-    monkeypatch.setattr(tally, "MOST_HELD", 1)
+    monkeypatch.setattr(tally, "MOST_PENDING", 0)
+    monkeypatch.setattr(tally, "MOST_HELD", 0)
     unnamed, asked = tempfile.TemporaryFile, []
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: asked.append(dir) or unnamed(dir=dir))
     with Reread(lambda: iter([b"a b c d\n"]), tmp_path, Room()) as text:

@@ -136,9 +136,8 @@ def _fitted(parts: Mapping[Part, Stretch], read: Mapping[Part, Reread], task: Ne
 def _write(text: Reread, tokeniser: RunningTokeniser, append: Callable[[pa.Table], None]) -> tuple[int, int]:
     """(tokens, unknown ones among them) of a part."""
     rows = unknown = filled = 0
-    group = np.empty(
-        ROW_GROUP, dtype=np.int32
-    )  # pieces of all sizes, kept until they are written, leave holes
+    # One array for all groups: pieces of many sizes, kept until they are written, would leave holes in the memory.
+    group = np.empty(ROW_GROUP, dtype=np.int32)
     for piece in tokeniser.encoded(text):
         rows += len(piece.ids)
         unknown += piece.unknown

@@ -171,10 +171,10 @@ def _note(words: Common) -> str:
     """What the merges were not learned from; empty where that is nothing."""
     if not words.rarer:
         return ""
-    known, total = int(words.counts.sum()), int(words.counts.sum()) + words.others
+    known, count = len(words.counts), int(words.counts.sum())
     return (
-        f"byte pairs are learned from the {len(words.counts):,} most common of {len(words.counts) + words.rarer:,} "
-        f"words, {known / total:.2%} of the training part; task.tokens.most_words says how many"
+        f"byte pairs are learned from the {known:,} most common of {known + words.rarer:,} words, "
+        f"{count / (count + words.others):.2%} of the training part; task.tokens.most_words says how many"
     )
 
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-MOST_PENDING = 1 << 16
-"""Counts that are kept apart before they are summed."""
-MOST_HELD = 1 << 16
-"""Distinct texts in memory; when there are more, they go to a file and counting begins anew."""
-BATCH = 1 << 13
-"""Texts of a file that are in memory at once."""
+MOST_PENDING = 1 << 21
+"""Bytes of counts, with their texts, that are kept apart before they are summed."""
+MOST_HELD = 1 << 21
+"""Bytes of sums in memory; when there are more, they go to a file and counting begins anew."""
+BATCH = 1 << 18
+"""Bytes of a file that are in memory at once, or of one text where that is longer."""
 SCHEMA = pa.schema({"text": pa.string(), "count": pa.int64()})
 ORDER = [("count", "descending"), ("text", "ascending")]
 """The most common first, those of one count by their code points."""
@@ -37,9 +37,9 @@ class Tally(ExitStack):
     def add(self, texts: pa.StringArray, counts: Int64[np.ndarray, "texts"]) -> None:
         """Count some texts, which may repeat."""
         self.pending.append(pa.table([texts, pa.array(counts)], schema=SCHEMA))
-        if sum(table.num_rows for table in self.pending) > MOST_PENDING:
+        if sum(table.nbytes for table in self.pending) > MOST_PENDING:
             self.table, self.pending = _summed([self.table, *self.pending]), []
-            if self.table.num_rows > MOST_HELD:
+            if self.table.nbytes > MOST_HELD:
                 self._put_aside()
 
     def counts(self) -> Iterator[pa.Table]:
@@ -54,8 +54,9 @@ class Tally(ExitStack):
     def _put_aside(self) -> None:
         """Write the table into a file, sorted by text."""
         file = self.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115, closed with this
+        rows = max(BATCH * self.table.num_rows // max(self.table.nbytes, 1), 1)
         with pa.ipc.new_stream(file, SCHEMA) as stream:
-            stream.write_table(self.table.sort_by("text"), max_chunksize=BATCH)
+            stream.write_table(self.table.sort_by("text"), max_chunksize=rows)
         self.files.append(file)
         self.table = SCHEMA.empty_table()
 
@@ -79,7 +80,7 @@ def most_common(tables: Iterable[pa.Table], *, least_count: int = 1, most: int |
         distinct += table.num_rows
         total += pc.sum(table["count"]).as_py() or 0
         common = pa.concat_tables([common, table.filter(pc.greater_equal(table["count"], least_count))])
-        if most is not None and common.num_rows > 2 * most + BATCH:
+        if most is not None and common.num_rows > 2 * most:
             common = _first(common, most)
     common = _first(common, most)
     counts = common["count"].to_numpy()
