@@ -34,6 +34,8 @@ TASKS["classified sentences"] = (
     "sst2",
     "task.source={{kind: table_file, path: {}, test: null}}",
     "task.tokens={kind: words}",
+    "splits=[0]",
+    "evaluation.held_out=split",
     "task.validation=rows",
 )
 TASKS["classified sentences, whole texts validate"] = (

@@ -2,12 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
-
-import pyarrow as pa
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
@@ -88,9 +85,7 @@ def _prepared(folder: Path, experiment: Experiment, split: int) -> tuple[bool, t
     cards: list[DatasetCard] = []
 
     def work(unfinished: Path) -> None:
-        with _memory_given_back():
-            prepared = opened.write(unfinished)
-        card = _card(prepared, experiment, split, source_sha256=opened.sha256)
+        card = _card(opened.write(unfinished), experiment, split, source_sha256=opened.sha256)
         before.check()
         write_card(card, PreparedSplit(unfinished).card)
         cards.append(card)
@@ -99,17 +94,6 @@ def _prepared(folder: Path, experiment: Experiment, split: int) -> tuple[bool, t
     if once(folder, verb="prepare", inputs=inputs, work=work):
         return True, cards[0].notes
     return False, read_card(PreparedSplit(folder).card, DatasetCard).notes
-
-
-@contextmanager
-def _memory_given_back() -> Iterator[None]:
-    """Arrow asks the system for memory: an allocator of its own keeps what is freed, which adds to what others keep."""
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
 
 
 def _without_numbers(note: str, folder: Path) -> str:

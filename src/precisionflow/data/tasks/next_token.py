@@ -60,7 +60,7 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
     parts = _stretches(texts, task)
     rows: dict[Part, int] = {}
     sizes: dict[Part, TextSize] = {}
-    with part_files(folder, TOKENS) as append, ExitStack() as files:
+    with _memory_given_back(), part_files(folder, TOKENS) as append, ExitStack() as files:
         room = Room()
         read = {part: files.enter_context(Reread(parts[part].chunks, folder, room)) for part in parts}
         tokeniser = _fitted(parts, read, task)
@@ -78,6 +78,20 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
     learned = [f"{texts.text.origin}: {tokeniser.note}"] if tokeniser.note else []
     notes = (*read_off, *learned, *_notes(texts, rows, sizes, task))
     return Prepared(rows, vocabulary=tokeniser.vocabulary, sizes=sizes, notes=notes)
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Arrow asks the system for memory: an allocator of its own keeps what is freed, which adds to what others keep.
+
+    That helps where few Python objects are made in between; where every text becomes many of them it costs more.
+    """
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _stretches(texts: Texts, task: NextToken) -> dict[Part, Stretch]:
