@@ -22,7 +22,7 @@ from precisionflow.data.tokens.running import (
     segments,
     words,
 )
-from precisionflow.data.tokens.running.byte_pairs import BytePairs
+from precisionflow.data.tokens.running.byte_pairs import CUT, BytePairs
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.reread import Reread, Room
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
@@ -136,6 +136,22 @@ def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
     cut = not isinstance(config, kinds.Characters | kinds.Bytes)
     assert len(readings) == (2 if cut else 4)
     assert not list(tmp_path.iterdir())
+
+
+def test_texts_that_share_a_room_keep_no_more_than_it_holds(monkeypatch, tmp_path):
+    monkeypatch.setattr(segments, "BLOCK", 50)
+    monkeypatch.setattr(reread, "IN_MEMORY", 2000)
+    room, text = Room(), " ".join(f"w{i}" for i in range(400))
+    pieces = [encode(text[start : start + 50]) for start in range(0, 1200, 50)]
+    with (
+        Reread(lambda: iter([encode(text)]), tmp_path, room) as one,
+        Reread(lambda: iter(pieces), tmp_path, room) as two,
+    ):
+        for again in (two, one, two, one):
+            list(again.segments(CUT))
+        kept = [again.kept[CUT] for again in (one, two)]
+        assert 0 < sum(array.nbytes for of in kept for array in of.arrays) <= 2000
+        assert all(of.file is not None for of in kept)
 
 
 def test_byte_pairs_of_a_whole_text_are_those_of_its_segments():

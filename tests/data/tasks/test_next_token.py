@@ -1,15 +1,19 @@
 """Texts through `prepare`: vocabulary, cut by position, decoding in chunks."""
 
 import gzip
+from contextlib import nullcontext as does_not_raise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config.tables import FileForm
 from precisionflow.data.prepare import prepare
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources import text_file
+from precisionflow.data.tasks import next_token
 from precisionflow.data.tokens.running import restored_running
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
@@ -62,6 +66,44 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
     chunked, chunked_card = prepared(characters(paths[1], context=8), tmp_path / "out")
     assert card.tokens == chunked_card.tokens
     assert read_text(whole, card) == read_text(chunked, chunked_card)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize("group", [1, 5, len(MIXED) - 2 * (len(MIXED) // 10), 1 << 20])
+def test_row_groups_hold_all_tokens_in_order(characters, tmp_path, monkeypatch, chunk, group):
+    """Pieces of any size over groups of any size, one of them just as long as the training part."""
+    monkeypatch.setattr(text_file, "CHUNK", chunk)
+    monkeypatch.setattr(next_token, "ROW_GROUP", group)
+    (tmp_path / "mixed.txt").write_bytes(MIXED.encode())
+    experiment = characters(tmp_path / "mixed.txt", context=8, validation_fraction=0.1, test_fraction=0.1)
+    folder, card = prepared(experiment, tmp_path / "out")
+    parts = read_text(folder, card)
+    assert "".join(parts[part] for part in PARTS) == MIXED
+    for part in PARTS:
+        file = pq.ParquetFile(folder / f"{part}.parquet").metadata
+        sizes = [file.row_group(place).num_rows for place in range(file.num_row_groups)]
+        assert sizes[:-1] == [group] * (len(sizes) - 1)
+        assert 0 < sizes[-1] <= group
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [(MIXED, does_not_raise()), ("short", pytest.raises(ValueError, match="needs task"))],
+)
+def test_arrow_has_its_allocator_again(characters, tmp_path, monkeypatch, text, ends):
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    before, while_written = pa.default_memory_pool().backend_name, list[str]()
+    append = next_token.part_files
+
+    def watched(*given):
+        while_written.append(pa.default_memory_pool().backend_name)
+        return append(*given)
+
+    monkeypatch.setattr(next_token, "part_files", watched)
+    with ends:
+        prepared(characters(tmp_path / "text.txt", context=8), tmp_path / "out")
+    assert while_written == ["system"]
+    assert pa.default_memory_pool().backend_name == before
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 1 << 20])
